@@ -1,0 +1,43 @@
+/* gateways.h - gateway models: how each product is recognised, what it answers, allows and retries
+ *
+ * One table a product, each figure with its source beside it. Rules never ask for a product by name:
+ * they ask its model.
+ */
+#ifndef WHY502_GATEWAYS_H
+#define WHY502_GATEWAYS_H
+
+#include "judge.h"
+
+struct gateway_model {
+	const char *name;               /* "nginx"; "" for the unknown gateway */
+	bool is_gateway;                /* false: an application server, whose error pages are its own */
+	uint64_t header_limit;          /* bytes of a response header section it takes; 0: unknown */
+	uint64_t line_limit;            /* bytes of one header line */
+	uint32_t field_limit;           /* header lines */
+	uint64_t refused;               /* violation_bit()s that it refuses in a response's header section */
+	uint64_t refused_body;          /* … in the body */
+	uint64_t passed_raw;            /* … that it passes on as HTTP/0.9, without a status */
+	uint16_t status[CAUSE_COUNT];   /* what the client gets; 0: nothing said */
+	const char *equivalent[CAUSE_COUNT];    /* its own log's words */
+	const char *advice[CAUSE_COUNT];        /* setting to change: a template, see advice.h */
+	const char *idle_setting, *read_setting, *connect_setting, *header_setting;
+	int64_t idle_ns, read_ns, connect_ns;   /* defaults; 0: none */
+	int64_t retry_ns;               /* how long after a failure it may still try again */
+	bool retries_reused;            /* sends a safe request again when a reused connection dies before a byte */
+	bool retries_connect;           /* tries again, or another server, when a connection cannot be made */
+};
+
+const struct gateway_model *gateway_model_named(const char *name);      /* NULL: none */
+const struct gateway_model *gateway_model_unknown(void);
+unsigned gateway_models(const struct gateway_model **rows);
+
+struct recognised { const struct gateway_model *model; const char *version; const char *because; };
+
+/* Who wrote this answer? By its page, header names, their order and case. NULL model: cannot be told. */
+struct recognised gateway_of_answer(const struct exchange_fact *answer, struct arena *a);
+/* Who sent this request upstream? By what it added. NULL model: cannot be told. */
+struct recognised gateway_of_request(const struct exchange_fact *request);
+/* The same from a healthy exchange's signs alone. */
+const struct gateway_model *gateway_of_brief(const struct brief_fact *b);
+
+#endif
