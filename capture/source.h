@@ -78,6 +78,10 @@ unsigned source_interfaces(const struct source *s, const struct source_interface
 void source_counters(struct source *s, struct source_counters *c);
 void source_close(struct source *s);
 
+/* What a person should be told, once each: an interface went away or came back. NULL: nothing. The text
+ * is good until the next call. */
+const char *source_notice(struct source *s);
+
 /* Interfaces that can be sniffed on, one `NAME\tDESCRIPTION` a call; for -D. */
 enum err_code source_list_interfaces(void (*line)(void *ctx, const char *text), void *ctx, struct err *e);
 

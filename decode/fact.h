@@ -38,7 +38,8 @@ struct endpoint {
 
 enum fact_kind {
 	FACT_TICK, FACT_SYN, FACT_OPEN, FACT_BRIEF, FACT_EXCHANGE, FACT_CLOSE, FACT_CONN,
-	FACT_ICMP, FACT_ARP, FACT_DNS
+	FACT_ICMP, FACT_ARP, FACT_DNS,
+	FACT_NUMBER                     /* between decoders and merge only: a conversation begins */
 };
 
 struct fact {
@@ -46,7 +47,8 @@ struct fact {
 	uint16_t kind;                  /* enum fact_kind */
 	uint16_t tap;                   /* interface that the packet was captured on */
 	uint32_t conn;
-	uint32_t serial;                /* orders facts of one packet */
+	uint32_t id;                    /* the decoder's own, for the merge */
+	uint64_t order;                 /* of facts of one packet */
 	struct mark at;                 /* what settled it */
 };
 

@@ -43,6 +43,9 @@ struct protocol {
 	 * told for both sides). `offset`: bytes that this side sent in all, those skipped included. */
 	void     (*end)  (void *self, enum side from, enum ending how, uint64_t offset, struct mark at);
 	void     (*free) (void *self);
+	/* May it be freed now and begun anew (not late) at the next byte? True between messages, with no exchange
+	 * open: so an idle connection costs nothing here. NULL: never. */
+	bool     (*idle) (const void *self);
 };
 
 enum { PROBE_MORE = -1 };

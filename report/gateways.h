@@ -25,6 +25,9 @@ struct gateway_model {
 	int64_t retry_ns;               /* how long after a failure it may still try again */
 	bool retries_reused;            /* sends a safe request again when a reused connection dies before a byte */
 	bool retries_connect;           /* tries again, or another server, when a connection cannot be made */
+	uint64_t refused_newer;         /* violation_bit()s that newer versions of it refuse, too */
+	bool trips_on_interim;          /* takes an interim response (103) for the final one */
+	bool trips_on_tickets;          /* takes TLS 1.3 session tickets before its request for an error */
 };
 
 const struct gateway_model *gateway_model_named(const char *name);      /* NULL: none */

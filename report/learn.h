@@ -55,4 +55,7 @@ bool learned_ttl(const struct learned *l, const struct endpoint *e, uint8_t *min
 /* Connections opened from a gateway's back address between the two times, to anybody. */
 unsigned learned_attempts_from(const struct learned *l, const uint8_t address[static 16], int64_t from_ns, int64_t to_ns);
 
+/* Does what is kept of this server's past still reach back to this time? Where not, an older verdict knew more. */
+bool learned_covers(const struct learned *l, const struct endpoint *server, int64_t from_ns);
+
 #endif

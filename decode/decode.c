@@ -1,0 +1,260 @@
+#include "decode.h"
+
+#include "control.h"
+#include "dealer.h"
+
+#include <stdlib.h>
+
+struct decode {
+	struct decode_options options;
+	struct hash_key key;
+	struct ip_decoder *ip;
+	struct decoder *one;            /* one thread */
+	struct dealer *many;            /* or several */
+	struct mark last;               /* newest packet */
+	int64_t  now_ns, next_tick_ns;
+};
+
+struct decode *decode_new(const struct decode_options *o, struct fact_sink sink, struct err *e)
+{
+	struct decode *d = calloc(1, sizeof *d);
+
+	if (d == NULL)
+		goto no_memory;
+	d->options = *o;
+	d->key = hash_key_random();
+	d->now_ns = d->next_tick_ns = INT64_MIN;
+	d->ip = ip_decoder_new();
+	if (o->threads > 1)
+		d->many = dealer_new(&d->options, sink);
+	else
+		d->one = decoder_new(&d->options, sink, true);
+	if (d->ip != NULL && (d->one != NULL || d->many != NULL))
+		return d;
+no_memory:
+	decode_free(d);
+	(void)err_set(e, ERR_MEMORY, "out of memory");
+	return NULL;
+}
+
+void decode_free(struct decode *d)
+{
+	if (d == NULL)
+		return;
+	ip_decoder_free(d->ip);
+	decoder_free(d->one);
+	dealer_free(d->many);
+	free(d);
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+/* Capture time never goes back here; a tick is due when it passes a multiple of TICK_NS. */
+static void advance(struct decode *d, struct mark at)
+{
+	if (at.time_ns <= d->now_ns)
+		return;
+	d->now_ns = at.time_ns;
+	if (d->now_ns < d->next_tick_ns)
+		return;
+	d->next_tick_ns = d->now_ns - d->now_ns % TICK_NS + TICK_NS;
+	if (d->one != NULL)
+		decoder_tick(d->one, at);
+	else
+		dealer_tick(d->many, at);
+}
+
+/* ---- packets ------------------------------------------------------------------------------ */
+
+static uint64_t tuple_hash(const struct decode *d, const struct tuple *t)
+{
+	return hash_bytes(&d->key, span_of(t, sizeof *t));
+}
+
+static void deal_control(struct decode *d, struct fact *f, enum fact_kind kind, size_t size, const struct packet *p, struct mark at)
+{
+	f->kind = (uint16_t)kind;
+	f->size = (uint32_t)((size + 7) & ~(size_t)7);
+	f->at = at;
+	f->tap = p->interface;
+	if (d->one != NULL)
+		decoder_control(d->one, f);
+	else
+		dealer_control(d->many, f);
+}
+
+static void deal_icmp(struct decode *d, const struct datagram *g)
+{
+	struct work_icmp w = { 0 };
+	struct segment s = { 0 };
+
+	if (!control_icmp(g, &w.fact, &w.seq))
+		return;
+	w.fact.head.at = g->at;
+	w.fact.head.tap = g->packet->interface;
+	segment_tuple(&s, &w.fact.from, &w.fact.to);
+	w.tuple = s.tuple;
+	w.from = s.from;
+	w.hash = tuple_hash(d, &w.tuple);
+	if (d->one != NULL)
+		decoder_icmp(d->one, &w.fact, &w.tuple, w.hash, w.from, w.seq);
+	else
+		dealer_icmp(d->many, &w);
+}
+
+static void deal_dns(struct decode *d, const struct datagram *g, const struct packet *p)
+{
+	struct { struct dns_fact f; char name[DNS_NAME_MAX + 1]; } w = { 0 };
+	struct cursor c = cursor_of(g->payload);
+	uint16_t from = cur_u16(&c), to = cur_u16(&c);
+	size_t len = 0;
+
+	cur_skip(&c, 4);                        /* length, checksum */
+	if (c.failed || (from != 53 && to != 53) || !control_dns(c.rest, &w.f, w.name, &len))
+		return;
+	memcpy(w.f.answer ? w.f.server.address : w.f.asker.address, g->src, 16);
+	memcpy(w.f.answer ? w.f.asker.address : w.f.server.address, g->dst, 16);
+	w.f.server.port = w.f.answer ? from : to;
+	w.f.asker.port = w.f.answer ? to : from;
+	w.f.name = (struct text){ (uint32_t)sizeof w.f, (uint32_t)len };
+	deal_control(d, &w.f.head, FACT_DNS, sizeof w.f + len, p, g->at);
+}
+
+static void deal_other(struct decode *d, enum ip_verdict verdict, const struct datagram *g, const struct packet *p)
+{
+	struct arp_fact arp = { 0 };
+
+	if (verdict == IP_ARP) {
+		if (control_arp(g->payload, &arp))
+			deal_control(d, &arp.head, FACT_ARP, sizeof arp, p, (struct mark){ p->number, p->time_ns });
+		return;
+	}
+	if (verdict != IP_DATAGRAM)
+		return;
+	switch (g->protocol) {
+	case 1:
+		deal_icmp(d, g);
+		break;
+	case 17:
+		deal_dns(d, g, p);
+		break;
+	case 58:
+		if (control_neighbour(g, &arp))
+			deal_control(d, &arp.head, FACT_ARP, sizeof arp, p, g->at);
+		else
+			deal_icmp(d, g);
+		break;
+	default:
+		break;
+	}
+}
+
+static void deal_one(struct decode *d, const struct packet *p, const struct datagram *g, enum ip_verdict verdict, struct chunk *chunk)
+{
+	struct segment s;
+
+	if (verdict == IP_DATAGRAM && g->protocol == 6) {
+		if (!segment_parse(g, &s))
+			return;
+		s.hash = tuple_hash(d, &s.tuple);
+		if (d->one != NULL)
+			decoder_segment(d->one, &s);
+		else
+			dealer_segment(d->many, &s, chunk, g->reassembled);
+		return;
+	}
+	deal_other(d, verdict, g, p);
+}
+
+enum { AHEAD = 16 };
+
+/* Single decoder: headers of AHEAD packets are parsed and their table slots asked for before the first is processed,
+ * since a cold look-up costs as much as all the rest. */
+struct ahead { struct segment s; const struct packet *p; bool tcp; };
+
+static void decode_ahead(struct decode *d, const struct packet *packets, unsigned n, struct chunk *chunk)
+{
+	struct ahead a[AHEAD];
+	struct datagram g;
+
+	for (unsigned i = 0; i < n; i++) {
+		enum ip_verdict v = ip_decode(d->ip, &packets[i], &g);
+
+		a[i].tcp = v == IP_DATAGRAM && g.protocol == 6 && !g.reassembled && segment_parse(&g, &a[i].s);
+		a[i].p = &packets[i];
+		if (a[i].tcp) {
+			a[i].s.hash = tuple_hash(d, &a[i].s.tuple);
+			decoder_prefetch(d->one, &a[i].s);
+		} else if (v != IP_DATAGRAM || g.protocol != 6 || g.reassembled) {
+			/* Rare: what came before it goes first, then it. */
+			for (unsigned j = 0; j < i; j++)
+				if (a[j].tcp) {
+					advance(d, a[j].s.at);
+					decoder_segment(d->one, &a[j].s);
+					a[j].tcp = false;
+				}
+			advance(d, (struct mark){ packets[i].number, packets[i].time_ns });
+			deal_one(d, &packets[i], &g, v, chunk);
+		}
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (a[i].tcp)
+			decoder_conn_prefetch(d->one, &a[i].s);
+	for (unsigned i = 0; i < n; i++)
+		if (a[i].tcp) {
+			advance(d, a[i].s.at);
+			decoder_segment(d->one, &a[i].s);
+		}
+}
+
+static void decode_dealt(struct decode *d, const struct packet *p, struct chunk *chunk)
+{
+	struct datagram g;
+	enum ip_verdict v = ip_decode(d->ip, p, &g);
+
+	advance(d, (struct mark){ p->number, p->time_ns });
+	deal_one(d, p, &g, v, chunk);
+}
+
+void decode_packets(struct decode *d, struct packet_batch *b)
+{
+	for (unsigned i = 0; i < b->n; i += AHEAD) {
+		unsigned n = b->n - i < AHEAD ? b->n - i : AHEAD;
+
+		if (d->one != NULL)
+			decode_ahead(d, &b->packets[i], n, b->chunk);
+		else
+			for (unsigned j = i; j < i + n; j++)
+				decode_dealt(d, &b->packets[j], b->chunk);
+	}
+	if (b->n != 0)
+		d->last = (struct mark){ b->packets[b->n - 1].number, b->packets[b->n - 1].time_ns };
+	else
+		advance(d, (struct mark){ d->last.packet, b->now_ns });
+	if (d->many != NULL)
+		dealer_sync(d->many);
+	else if (b->n == 0)
+		decoder_flush(d->one);
+}
+
+void decode_end(struct decode *d)
+{
+	struct mark last = { d->last.packet, d->now_ns != INT64_MIN ? d->now_ns : 0 };
+
+	if (d->one != NULL)
+		decoder_end(d->one, last);
+	else
+		dealer_end(d->many, last);
+}
+
+void decode_counters(struct decode *d, struct decode_counters *c)
+{
+	struct ip_counters ip;
+
+	if (d->one != NULL)
+		*c = d->one->counters;
+	else
+		dealer_counters(d->many, c);
+	ip_counters(d->ip, &ip);
+	c->undecodable_packets = ip.undecodable;
+}

@@ -1,0 +1,898 @@
+#include "options.h"
+
+#include "capture/limits.h"
+#include "report/gateways.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILTER_FILE_MAX = 64 << 10, TOP_DEFAULT = 10, LONG_ONLY = 256, HELP_COLUMN = 31, SNAPLEN_LOW = 512,
+       THREADS_MAX = 16, MEMORY_LEAST_MIB = 16 };
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+bool number_parse(struct span text, uint64_t *n)
+{
+	uint64_t v = 0;
+
+	if (text.len == 0)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] < '0' || text.at[i] > '9' || __builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(text.at[i] - '0'), &v))
+			return false;
+	}
+	*n = v;
+	return true;
+}
+
+/* Digits, a point, at most nine digits; in units of `unit_ns`. */
+static bool decimal_parse(struct span text, uint64_t unit_ns, int64_t *ns)
+{
+	size_t point = span_index(text, '.');
+	struct span fraction = span_from(text, point + 1);
+	uint64_t whole = 0, part = 0, scale = unit_ns, v;
+
+	if (point < text.len && (fraction.len == 0 || fraction.len > 9))
+		return false;
+	if (!number_parse(span_first(text, point), &whole) || (fraction.len > 0 && !number_parse(fraction, &part)))
+		return false;
+	for (size_t i = 0; i < fraction.len; i++) {     /* part * unit / 10^digits, without overflow */
+		if (scale % 10 != 0)
+			part /= 10;
+		else
+			scale /= 10;
+	}
+	if (__builtin_mul_overflow(whole, unit_ns, &v) || __builtin_add_overflow(v, part * scale, &v) || v > INT64_MAX)
+		return false;
+	*ns = (int64_t)v;
+	return true;
+}
+
+bool duration_parse(struct span text, int64_t *ns)
+{
+	static const struct { const char *suffix; uint64_t ns; } units[] = {
+		{ "ms", 1000000 }, { "us", 1000 }, { "s", 1000000000 }, { "m", 60000000000 }, { "h", 3600000000000 },
+	};
+
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+		size_t n = strlen(units[i].suffix);
+
+		if (text.len > n && span_is(span_from(text, text.len - n), units[i].suffix))
+			return decimal_parse(span_first(text, text.len - n), units[i].ns, ns);
+	}
+	return decimal_parse(text, 1000000000, ns);
+}
+
+bool size_parse(struct span text, uint64_t unit, uint64_t *bytes)
+{
+	static const char suffixes[] = "kmgt";
+	uint64_t n;
+	const char *s = NULL;
+
+	if (text.len > 1)
+		s = strchr(suffixes, ascii_lower(text.at[text.len - 1]));
+	if (s != NULL) {
+		unit = UINT64_C(1) << (10 * (unsigned)(s - suffixes + 1));
+		text = span_first(text, text.len - 1);
+	}
+	return number_parse(text, &n) && !__builtin_mul_overflow(n, unit, bytes);
+}
+
+static bool port_parse(struct span text, uint16_t *port)
+{
+	uint64_t n;
+
+	if (!number_parse(text, &n) || n == 0 || n > UINT16_MAX)
+		return false;
+	*port = (uint16_t)n;
+	return true;
+}
+
+static bool address_parse(struct span text, uint8_t address[static 16])
+{
+	static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char name[64];
+
+	if (text.len >= sizeof name)
+		return false;
+	memcpy(name, text.at, text.len);
+	name[text.len] = '\0';
+	if (inet_pton(AF_INET6, name, address) == 1)
+		return true;
+	memcpy(address, v4_mapped, sizeof v4_mapped);
+	return inet_pton(AF_INET, name, address + 12) == 1;
+}
+
+bool endpoint_parse(struct span text, struct endpoint *e)
+{
+	size_t colon = span_index(text, ':'), close = span_index(text, ']');
+
+	memset(e, 0, sizeof *e);
+	if (span_at(text, 0) == '[') {
+		if (close == text.len || !address_parse(span_first(span_from(text, 1), close - 1), e->address))
+			return false;
+		if (close + 1 == text.len)
+			return true;
+		return span_at(text, close + 1) == ':' && port_parse(span_from(text, close + 2), &e->port);
+	}
+	/* More than one colon and no bracket: an IPv6 address alone. */
+	if (colon < text.len && span_index(span_from(text, colon + 1), ':') == text.len - colon - 1)
+		return address_parse(span_first(text, colon), e->address) && port_parse(span_from(text, colon + 1), &e->port);
+	return address_parse(text, e->address);
+}
+
+/* ---- lists --------------------------------------------------------------------------------- */
+
+/* Room for one more of `size` bytes; NULL: no memory. */
+static void *one_more(void *list, unsigned n, size_t size)
+{
+	return reallocarray(list, (size_t)n + 1, size);
+}
+
+static enum err_code no_memory(struct err *e)
+{
+	return err_set(e, ERR_MEMORY, "no memory");
+}
+
+static enum err_code words_add(struct words_list *l, const char *word, struct err *e)
+{
+	const char **more = one_more(l->at, l->n, sizeof *more);
+
+	if (more == NULL)
+		return no_memory(e);
+	l->at = more;
+	l->at[l->n++] = word;
+	return ERR_OK;
+}
+
+/* A string of our own that lives as long as the options. NULL: no memory. */
+static const char *keep(struct options *o, struct span s)
+{
+	char **more = one_more(o->owned, o->n_owned, sizeof *more);
+	char *copy;
+
+	if (more == NULL)
+		return NULL;
+	o->owned = more;
+	copy = strndup((const char *)s.at, s.len);
+	if (copy != NULL)
+		o->owned[o->n_owned++] = copy;
+	return copy;
+}
+
+/* The part before the next comma; takes it off. False at the end. */
+static bool next_item(struct span *list, struct span *item)
+{
+	size_t n = span_index(*list, ',');
+
+	if (list->len == 0)
+		return false;
+	*item = span_first(*list, n);
+	*list = span_from(*list, n + 1);
+	return true;
+}
+
+/* ---- one function an option ----------------------------------------------------------------- */
+
+struct taking { struct options *o; const char *arg; const char *name; struct err *e; };
+typedef enum err_code take_fn(struct taking *t);
+
+static enum err_code wrong(struct taking *t, const char *wanted)
+{
+	return err_set(t->e, ERR_OPTION, "--%s %s: %s", t->name, t->arg, wanted);
+}
+
+static enum err_code take_number(struct taking *t, uint64_t least, uint64_t most, uint64_t *n)
+{
+	if (number_parse(span_text(t->arg), n) && *n >= least && *n <= most)
+		return ERR_OK;
+	return err_set(t->e, ERR_OPTION, "--%s %s: wants a number from %llu to %llu", t->name, t->arg,
+	               (unsigned long long)least, (unsigned long long)most);
+}
+
+static enum err_code take_read(struct taking *t)
+{
+	return words_add(&t->o->files, t->arg, t->e);
+}
+
+static enum err_code take_interface(struct taking *t)
+{
+	return words_add(&t->o->interfaces, t->arg, t->e);
+}
+
+static enum err_code take_filter(struct taking *t)
+{
+	if (t->o->filter != NULL)
+		return err_set(t->e, ERR_OPTION, "--%s: the filter is given twice", t->name);
+	t->o->filter = strdup(t->arg);
+	return t->o->filter != NULL ? ERR_OK : no_memory(t->e);
+}
+
+static enum err_code read_filter(struct taking *t, int fd)
+{
+	char *text = calloc(1, FILTER_FILE_MAX + 1);
+	size_t used = 0;
+	ssize_t n = 0;
+
+	if (text == NULL)
+		return no_memory(t->e);
+	while (used < FILTER_FILE_MAX && (n = read(fd, text + used, FILTER_FILE_MAX - used)) > 0)
+		used += (size_t)n;
+	if (n < 0 || used == FILTER_FILE_MAX || strlen(text) != used) {
+		free(text);
+		return wrong(t, "no filter in it that could be read");
+	}
+	for (size_t i = 0; i < used; i++)       /* a filter may be laid out in lines */
+		if (text[i] == '\n' || text[i] == '\r')
+			text[i] = ' ';
+	t->o->filter = text;
+	return ERR_OK;
+}
+
+static enum err_code take_filter_file(struct taking *t)
+{
+	enum err_code code;
+	int fd;
+
+	if (t->o->filter != NULL)
+		return err_set(t->e, ERR_OPTION, "--%s: the filter is given twice", t->name);
+	fd = open(t->arg, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return wrong(t, strerror(errno));
+	code = read_filter(t, fd);
+	close(fd);
+	return code;
+}
+
+static enum err_code take_snaplen(struct taking *t)
+{
+	uint64_t n;
+
+	if (take_number(t, 0, LIMIT_PACKET_BYTES, &n) != ERR_OK)
+		return t->e->code;
+	t->o->snaplen = (unsigned)n;            /* 0 is the default, as with tcpdump */
+	t->o->snaplen_short = n != 0 && n < SNAPLEN_LOW;
+	return ERR_OK;
+}
+
+static enum err_code take_buffer(struct taking *t)
+{
+	uint64_t bytes;
+
+	if (!size_parse(span_text(t->arg), 1024, &bytes) || bytes < 1024 || bytes / 1024 > INT32_MAX)
+		return wrong(t, "wants a size in KiB, or with a suffix (16M)");
+	t->o->buffer_kib = (unsigned)(bytes / 1024);
+	return ERR_OK;
+}
+
+static enum err_code take_no_promiscuous(struct taking *t)
+{
+	t->o->no_promiscuous = true;
+	return ERR_OK;
+}
+
+static enum err_code take_count(struct taking *t)
+{
+	return take_number(t, 1, INT64_MAX, &t->o->max_packets);
+}
+
+static enum err_code take_stop(struct taking *t)
+{
+	struct span all = span_text(t->arg), value;
+	size_t colon = span_index(all, ':');
+	struct span name = span_first(all, colon);
+	bool good = false;
+
+	value = span_from(all, colon + 1);
+	if (span_is(name, "duration"))
+		good = duration_parse(value, &t->o->max_duration_ns) && t->o->max_duration_ns > 0;
+	else if (span_is(name, "packets"))
+		good = number_parse(value, &t->o->max_packets) && t->o->max_packets > 0;
+	else if (span_is(name, "incidents"))
+		good = number_parse(value, &t->o->max_incidents) && t->o->max_incidents > 0;
+	return good ? ERR_OK : wrong(t, "wants duration:SECONDS, packets:N or incidents:N");
+}
+
+static enum err_code take_keylog(struct taking *t)
+{
+	if (access(t->arg, R_OK) != 0)
+		return wrong(t, strerror(errno));
+	return words_add(&t->o->keylogs, t->arg, t->e);
+}
+
+static enum err_code take_clock(struct taking *t)
+{
+	struct clock_shift *more = one_more(t->o->shifts, t->o->n_shifts, sizeof *more);
+	const char *eq = strrchr(t->arg, '=');
+	struct span value;
+	bool minus;
+	int64_t ns;
+
+	if (more == NULL)
+		return no_memory(t->e);
+	t->o->shifts = more;
+	value = span_text(eq != NULL ? eq + 1 : "");
+	minus = span_at(value, 0) == '-';
+	if (minus || span_at(value, 0) == '+')
+		value = span_from(value, 1);
+	if (eq == NULL || eq == t->arg || !duration_parse(value, &ns))
+		return wrong(t, "wants FILE=+SECONDS or FILE=-SECONDS");
+	more += t->o->n_shifts;
+	more->file = keep(t->o, span_of(t->arg, (size_t)(eq - t->arg)));
+	more->shift_ns = minus ? -ns : ns;
+	if (more->file == NULL)
+		return no_memory(t->e);
+	t->o->n_shifts++;
+	return ERR_OK;
+}
+
+static enum err_code gateway_ends(struct taking *t, struct gateway_option *g, struct span ends)
+{
+	struct span item;
+
+	if (!next_item(&ends, &item) || !endpoint_parse(item, &g->front))
+		return wrong(t, "wants ADDRESS[:PORT][,BACK...][=PRODUCT]");
+	while (next_item(&ends, &item)) {
+		if (g->n_backs == sizeof g->backs / sizeof g->backs[0])
+			return wrong(t, "takes at most 8 back addresses");
+		if (!endpoint_parse(item, &g->backs[g->n_backs++]))
+			return wrong(t, "a back address is none");
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_gateway(struct taking *t)
+{
+	struct gateway_option *more = one_more(t->o->gateways, t->o->n_gateways, sizeof *more);
+	struct span all = span_text(t->arg);
+	size_t eq = span_index(all, '=');
+
+	if (more == NULL)
+		return no_memory(t->e);
+	t->o->gateways = more;
+	more += t->o->n_gateways;
+	memset(more, 0, sizeof *more);
+	if (gateway_ends(t, more, span_first(all, eq)) != ERR_OK)
+		return t->e->code;
+	if (eq < all.len) {
+		more->product = keep(t->o, span_from(all, eq + 1));
+		if (more->product == NULL)
+			return no_memory(t->e);
+		if (gateway_model_named(more->product) == NULL)
+			return wrong(t, "no such product (--list-products)");
+	}
+	t->o->n_gateways++;
+	return ERR_OK;
+}
+
+static enum err_code take_upstream(struct taking *t)
+{
+	struct endpoint *more = one_more(t->o->upstreams, t->o->n_upstreams, sizeof *more);
+
+	if (more == NULL)
+		return no_memory(t->e);
+	t->o->upstreams = more;
+	if (!endpoint_parse(span_text(t->arg), &more[t->o->n_upstreams]))
+		return wrong(t, "wants ADDRESS[:PORT]");
+	t->o->n_upstreams++;
+	return ERR_OK;
+}
+
+enum limit_kind { LIMIT_IS_SIZE, LIMIT_IS_COUNT, LIMIT_IS_TIME };
+
+static bool limit_good(struct span name, struct span value)
+{
+	static const struct { const char *name; enum limit_kind kind; } known[] = {
+		{ "header-size", LIMIT_IS_SIZE }, { "line-size", LIMIT_IS_SIZE }, { "header-count", LIMIT_IS_COUNT },
+		{ "connect-timeout", LIMIT_IS_TIME }, { "read-timeout", LIMIT_IS_TIME }, { "idle-timeout", LIMIT_IS_TIME },
+	};
+	uint64_t n;
+	int64_t ns;
+
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (!span_is(name, known[i].name))
+			continue;
+		switch (known[i].kind) {
+		case LIMIT_IS_SIZE:  return size_parse(value, 1, &n);
+		case LIMIT_IS_COUNT: return number_parse(value, &n);
+		case LIMIT_IS_TIME:  return duration_parse(value, &ns);
+		}
+	}
+	return false;
+}
+
+static enum err_code take_limit(struct taking *t)
+{
+	struct limit_option *more = one_more(t->o->limits, t->o->n_limits, sizeof *more);
+	struct span all = span_text(t->arg);
+	size_t eq = span_index(all, '=');
+
+	if (more == NULL)
+		return no_memory(t->e);
+	t->o->limits = more;
+	if (!limit_good(span_first(all, eq), span_from(all, eq + 1)))
+		return wrong(t, "wants header-size, line-size, header-count, connect-timeout, read-timeout or idle-timeout, =, and a value");
+	more += t->o->n_limits;
+	more->name = keep(t->o, span_first(all, eq));
+	more->value = keep(t->o, span_from(all, eq + 1));
+	if (more->name == NULL || more->value == NULL)
+		return no_memory(t->e);
+	t->o->n_limits++;
+	return ERR_OK;
+}
+
+/* "502", "520-527", "5xx" */
+static bool status_range(struct span item, uint64_t *from, uint64_t *to)
+{
+	size_t dash = span_index(item, '-');
+
+	if (item.len == 3 && span_equal_nocase(span_from(item, 1), span_text("xx")) && item.at[0] >= '1' && item.at[0] <= '5') {
+		*from = (uint64_t)(item.at[0] - '0') * 100;
+		*to = *from + 99;
+		return true;
+	}
+	if (!number_parse(span_first(item, dash), from))
+		return false;
+	*to = *from;
+	if (dash < item.len && !number_parse(span_from(item, dash + 1), to))
+		return false;
+	return *from >= 100 && *from <= *to && *to <= 599;
+}
+
+static enum err_code take_status(struct taking *t)
+{
+	struct span list = span_text(t->arg), item;
+	uint64_t from, to;
+
+	memset(t->o->status_wanted, 0, sizeof t->o->status_wanted);
+	while (next_item(&list, &item)) {
+		if (!status_range(item, &from, &to))
+			return wrong(t, "wants statuses such as 502,520-527,5xx");
+		memset(t->o->status_wanted + from, 1, to - from + 1);
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_symptom(struct taking *t)
+{
+	struct span list = span_text(t->arg), item;
+
+	t->o->symptoms = 0;
+	while (next_item(&list, &item)) {
+		unsigned s = 0;
+
+		while (s <= SYMPTOM_CLIENT_ABORT && !span_is(item, symptom_name(s)))
+			s++;
+		if (s > SYMPTOM_CLIENT_ABORT)
+			return wrong(t, "wants error-status, no-response, truncated-response, garbled-response or client-abort");
+		t->o->symptoms |= 1u << s;
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_exchanges(struct taking *t)
+{
+	t->o->exchanges = true;
+	return ERR_OK;
+}
+
+static enum err_code take_match(struct taking *t)
+{
+	t->o->match = t->arg;
+	return t->arg[0] != '\0' ? ERR_OK : wrong(t, "wants a text");
+}
+
+static enum err_code take_format(struct taking *t)
+{
+	t->o->format = writer_named(t->arg);
+	return t->o->format != NULL ? ERR_OK : wrong(t, "wants text, line, json or ndjson");
+}
+
+static enum err_code take_output(struct taking *t)
+{
+	return words_add(&t->o->outputs, t->arg, t->e);
+}
+
+static enum err_code take_force(struct taking *t)
+{
+	t->o->force = true;
+	return ERR_OK;
+}
+
+static enum err_code take_time(struct taking *t)
+{
+	static const struct { const char *name; enum when_zone zone; } zones[] = {
+		{ "ud", WHEN_UTC_DATE }, { "ad", WHEN_LOCAL }, { "u", WHEN_UTC }, { "r", WHEN_RELATIVE },
+	};
+
+	for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++) {
+		if (strcmp(t->arg, zones[i].name) == 0) {
+			t->o->zone = (uint8_t)zones[i].zone;
+			return ERR_OK;
+		}
+	}
+	return wrong(t, "wants ud, ad, u or r");
+}
+
+static enum err_code take_verbose(struct taking *t)
+{
+	t->o->verbose++;
+	return ERR_OK;
+}
+
+static enum err_code take_quiet(struct taking *t)
+{
+	t->o->quiet = true;
+	return ERR_OK;
+}
+
+static enum err_code take_top(struct taking *t)
+{
+	uint64_t n;
+
+	if (take_number(t, 0, 1000000, &n) == ERR_OK)
+		t->o->top = (unsigned)n;
+	return t->e->code;
+}
+
+static enum err_code take_no_names(struct taking *t)
+{
+	(void)t;
+	return ERR_OK;
+}
+
+static enum err_code take_line_buffered(struct taking *t)
+{
+	t->o->flush = true;
+	return ERR_OK;
+}
+
+static enum err_code take_packet_buffered(struct taking *t)
+{
+	return take_line_buffered(t);
+}
+
+static enum err_code take_color(struct taking *t)
+{
+	static const char *const names[] = { [COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never" };
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(t->arg, names[i]) == 0) {
+			t->o->color = (uint8_t)i;
+			return ERR_OK;
+		}
+	}
+	return wrong(t, "wants auto, always or never");
+}
+
+static enum err_code take_ascii(struct taking *t)
+{
+	t->o->ascii = true;
+	return ERR_OK;
+}
+
+static enum err_code take_show_secrets(struct taking *t)
+{
+	t->o->show_secrets = true;
+	return ERR_OK;
+}
+
+static enum err_code take_threads(struct taking *t)
+{
+	uint64_t n;
+
+	if (take_number(t, 1, THREADS_MAX, &n) == ERR_OK)
+		t->o->threads = (unsigned)n;
+	return t->e->code;
+}
+
+static enum err_code take_max_memory(struct taking *t)
+{
+	if (!size_parse(span_text(t->arg), 1, &t->o->max_memory) || t->o->max_memory < (uint64_t)MEMORY_LEAST_MIB << 20)
+		return wrong(t, "wants a size of at least 16M");
+	return ERR_OK;
+}
+
+static enum err_code take_stats(struct taking *t)
+{
+	t->o->stats = true;
+	return ERR_OK;
+}
+
+static enum err_code take_exit_zero(struct taking *t)
+{
+	t->o->exit_zero = true;
+	return ERR_OK;
+}
+
+static enum err_code act(struct taking *t, enum action a)
+{
+	if (t->o->action == ACTION_RUN)
+		t->o->action = (uint8_t)a;
+	return ERR_OK;
+}
+
+static enum err_code take_explain(struct taking *t)
+{
+	t->o->explain = t->arg;
+	return act(t, ACTION_EXPLAIN);
+}
+
+static enum err_code take_print_manual(struct taking *t)
+{
+	t->o->explain = t->arg;
+	return act(t, ACTION_PRINT_MANUAL);
+}
+
+static enum err_code take_help(struct taking *t) { return act(t, ACTION_HELP); }
+static enum err_code take_version(struct taking *t) { return act(t, ACTION_VERSION); }
+static enum err_code take_list_interfaces(struct taking *t) { return act(t, ACTION_LIST_INTERFACES); }
+static enum err_code take_list_causes(struct taking *t) { return act(t, ACTION_LIST_CAUSES); }
+static enum err_code take_list_products(struct taking *t) { return act(t, ACTION_LIST_PRODUCTS); }
+static enum err_code take_capture_help(struct taking *t) { return act(t, ACTION_CAPTURE_HELP); }
+static enum err_code take_print_schema(struct taking *t) { return act(t, ACTION_PRINT_SCHEMA); }
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+static const struct row {
+	const char *section;            /* set: a heading, and nothing else is */
+	char short_name;
+	const char *name, *argument;
+	take_fn *take;
+	const char *help, *more;
+} rows[] = {
+#define SECTION(title) { .section = title },
+#define OPTION(fn, letter, name, argument, help, more) { NULL, letter, name, argument, take_##fn, help, more },
+#include "options.def"
+};
+
+enum { N_ROWS = sizeof rows / sizeof rows[0] };
+
+static int row_value(unsigned i)
+{
+	return rows[i].short_name != 0 ? rows[i].short_name : LONG_ONLY + (int)i;
+}
+
+struct getopt_table { char letters[3 * N_ROWS + 2]; struct option options[N_ROWS + 1]; };
+
+static void getopt_fill(struct getopt_table *g)
+{
+	size_t used = 0, n = 0;
+
+	memset(g, 0, sizeof *g);
+	g->letters[used++] = ':';               /* a missing argument is told apart */
+	for (unsigned i = 0; i < N_ROWS; i++) {
+		if (rows[i].name == NULL)
+			continue;
+		g->options[n++] = (struct option){ rows[i].name, rows[i].argument != NULL ? required_argument : no_argument, NULL,
+		                                   row_value(i) };
+		if (rows[i].short_name == 0)
+			continue;
+		g->letters[used++] = rows[i].short_name;
+		if (rows[i].argument != NULL)
+			g->letters[used++] = ':';
+	}
+}
+
+static const struct row *row_by_value(int value)
+{
+	for (unsigned i = 0; i < N_ROWS; i++)
+		if (rows[i].name != NULL && row_value(i) == value)
+			return &rows[i];
+	return NULL;
+}
+
+/* ---- parsing ------------------------------------------------------------------------------- */
+
+/* Habits from other tools that deserve a better answer than "no such option". */
+static const struct { char letter; const char *hint; } habits[] = {
+	{ 'Y', "display filters are Wireshark's: give a BPF filter (-f), or --match TEXT" },
+	{ 'V', "see -v, and --version" },
+	{ 'w', "writing packets is not built yet" },
+	{ 'X', "no packet dump: Wireshark shows the packets that the report names" },
+};
+
+static enum err_code unknown_option(char **argv, int letter, struct err *e)
+{
+	for (size_t i = 0; letter != 0 && i < sizeof habits / sizeof habits[0]; i++)
+		if (habits[i].letter == letter)
+			return err_set(e, ERR_OPTION, "-%c: %s", letter, habits[i].hint);
+	if (letter > 0 && letter < LONG_ONLY)
+		return err_set(e, ERR_OPTION, "no such option: -%c", letter);
+	return err_set(e, ERR_OPTION, "no such option, not one alone, or with a value that it does not take: %s", argv[optind - 1]);
+}
+
+static enum err_code take_one(struct options *o, int value, char **argv, struct err *e)
+{
+	const struct row *r = row_by_value(value);
+	struct taking t;
+
+	if (value == ':') {
+		r = row_by_value(optopt);
+		return err_set(e, ERR_OPTION, "--%s wants %s", r != NULL ? r->name : argv[optind - 1],
+		               r != NULL ? r->argument : "a value");
+	}
+	if (r == NULL)
+		return unknown_option(argv, optopt, e);
+	t = (struct taking){ o, optarg, r->name, e };
+	return r->take(&t);
+}
+
+/* The commonest slip: `why502 incident.pcap`. */
+static bool names_a_file(const char *word)
+{
+	struct stat st;
+
+	return stat(word, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
+}
+
+static enum err_code trailing_words(struct options *o, int argc, char **argv, struct err *e)
+{
+	size_t size = 1;
+
+	for (int i = optind; i < argc; i++) {
+		if (names_a_file(argv[i]))
+			return err_set(e, ERR_OPTION, "%s: trailing words are a BPF filter, and this is a file: did you mean -r %s?",
+			               argv[i], argv[i]);
+		size += strlen(argv[i]) + 1;
+	}
+	if (optind >= argc)
+		return ERR_OK;
+	if (o->filter != NULL)
+		return err_set(e, ERR_OPTION, "the filter is given twice: as an option and as trailing words (%s)", argv[optind]);
+	o->filter = calloc(1, size);
+	if (o->filter == NULL)
+		return no_memory(e);
+	for (int i = optind; i < argc; i++) {
+		strcat(o->filter, i > optind ? " " : "");
+		strcat(o->filter, argv[i]);
+	}
+	return ERR_OK;
+}
+
+static void defaults(struct options *o)
+{
+	memset(o, 0, sizeof *o);
+	o->top = TOP_DEFAULT;
+	o->symptoms = 1u << SYMPTOM_ERROR_STATUS | 1u << SYMPTOM_NO_RESPONSE | 1u << SYMPTOM_TRUNCATED | 1u << SYMPTOM_GARBLED;
+	memset(o->status_wanted + 502, 1, 3);
+	memset(o->status_wanted + 520, 1, 8);
+}
+
+/* A key log in the environment that is not there is no reason to stop: OpenSSL would have written it. */
+static enum err_code keylog_of_environment(struct options *o, struct err *e)
+{
+	const char *name = getenv("SSLKEYLOGFILE");
+
+	if (o->keylogs.n > 0 || name == NULL || access(name, R_OK) != 0)
+		return ERR_OK;
+	return words_add(&o->keylogs, name, e);
+}
+
+static enum err_code check_together(const struct options *o, struct err *e)
+{
+	if (o->files.n > 0 && o->interfaces.n > 0)
+		return err_set(e, ERR_OPTION, "-r and -i exclude each other: a capture is saved, or it is live");
+	for (unsigned i = 0; i < o->outputs.n; i++)
+		if (strcmp(o->outputs.at[i], "-") != 0 && writer_for_file(o->outputs.at[i]) == NULL && o->format == NULL)
+			return err_set(e, ERR_OPTION, "-o %s: its suffix names no format: give one with -T", o->outputs.at[i]);
+	return ERR_OK;
+}
+
+enum err_code options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+	struct getopt_table g;
+	int value;
+
+	defaults(o);
+	getopt_fill(&g);
+	optind = 0;                             /* glibc: begin anew */
+	opterr = 0;
+	while ((value = getopt_long(argc, argv, g.letters, g.options, NULL)) != -1)
+		if (take_one(o, value, argv, e) != ERR_OK)
+			return e->code;
+	if (o->action != ACTION_RUN)
+		return ERR_OK;
+	if (trailing_words(o, argc, argv, e) != ERR_OK || keylog_of_environment(o, e) != ERR_OK)
+		return e->code;
+	return check_together(o, e);
+}
+
+void options_free(struct options *o)
+{
+	for (unsigned i = 0; i < o->n_owned; i++)
+		free(o->owned[i]);
+	free(o->owned);
+	free(o->files.at);
+	free(o->interfaces.at);
+	free(o->keylogs.at);
+	free(o->outputs.at);
+	free(o->filter);
+	free(o->shifts);
+	free(o->gateways);
+	free(o->upstreams);
+	free(o->limits);
+}
+
+/* ---- what the table prints ------------------------------------------------------------------ */
+
+static void help_row(struct out *out, const struct row *r)
+{
+	char left[64];
+
+	if (r->short_name != 0)
+		(void)snprintf(left, sizeof left, "  -%c, --%s %s", r->short_name, r->name, r->argument != NULL ? r->argument : "");
+	else
+		(void)snprintf(left, sizeof left, "      --%s %s", r->name, r->argument != NULL ? r->argument : "");
+	out_format(out, "%-*s %s\n", HELP_COLUMN, left, r->help);
+}
+
+void options_help(struct out *out)
+{
+	out_text(out, "Usage: why502 [-r FILE]... | [-i IF]...  [options]  [BPF filter]\n"
+	              "Names the root cause of a gateway's 502s (503, 504, 52x) with the packets that prove it.\n");
+	for (unsigned i = 0; i < N_ROWS; i++) {
+		if (rows[i].section != NULL)
+			out_format(out, "%s\n", rows[i].section);
+		else if (rows[i].help != NULL)
+			help_row(out, &rows[i]);
+	}
+	out_text(out, "Examples\n"
+	              "  why502 -r incident.pcapng\n"
+	              "  why502 -r front.pcap -r back.pcap -o report.json -o report.txt\n"
+	              "  why502 -i eth0 'tcp port 80 or tcp port 8080 or icmp or arp or udp port 53'\n"
+	              "  ssh host tcpdump -U -w - | why502 -T line -r -\n"
+	              "Exit status: 0 nothing to report, 1 incidents, 2 usage, 3 the capture was not read to its end.\n");
+}
+
+/* A hyphen is a minus to man(7), and a leading dot a request. */
+static void manual_text(struct out *out, const char *text)
+{
+	for (const char *c = text; *c != '\0'; c++) {
+		if (*c == '-' || *c == '\\')
+			out_char(out, '\\');
+		if (*c == '.' && c == text)
+			out_text(out, "\\&");
+		out_char(out, *c);
+	}
+}
+
+static void manual_row(struct out *out, const struct row *r)
+{
+	out_text(out, ".TP\n.B ");
+	if (r->short_name != 0)
+		out_format(out, "\\-%c\\fR, \\fB", r->short_name);
+	out_text(out, "\\-\\-");
+	manual_text(out, r->name);
+	if (r->argument != NULL) {
+		out_text(out, " \\fI");
+		manual_text(out, r->argument);
+		out_text(out, "\\fR");
+	}
+	out_char(out, '\n');
+	manual_text(out, r->help);
+	if (r->more[0] != '\0') {
+		out_text(out, ".\n");
+		manual_text(out, r->more);
+	} else {
+		out_char(out, '.');
+	}
+	out_char(out, '\n');
+}
+
+void options_manual(struct out *out)
+{
+	for (unsigned i = 0; i < N_ROWS; i++) {
+		if (rows[i].section != NULL)
+			out_format(out, ".SS %s\n", rows[i].section);
+		else if (rows[i].help != NULL)
+			manual_row(out, &rows[i]);
+	}
+}

@@ -1,0 +1,271 @@
+/* group.c - incidents with the same cause, gateway, upstream and categorical detail are one group */
+#include "group.h"
+
+#include "../capture/hash.h"
+
+#include <stdlib.h>
+
+enum { GROUPS_MAX = 20000, KEY_BYTES = 512, BUCKETS = 4096, TIMELINE = 40 };
+
+struct grouped { uint64_t key; int32_t next; };
+
+struct grouping {
+	struct group *groups;
+	struct grouped *grouped;
+	unsigned n, size;
+	int32_t buckets[BUCKETS];
+	struct arena arena;
+};
+
+struct grouping *grouping_new(void)
+{
+	struct grouping *g = calloc(1, sizeof *g);
+
+	if (g == NULL)
+		return NULL;
+	memset(g->buckets, -1, sizeof g->buckets);
+	arena_init(&g->arena, 16 << 20);
+	return g;
+}
+
+void grouping_free(struct grouping *g)
+{
+	if (g == NULL)
+		return;
+	for (unsigned i = 0; i < g->n; i++)
+		free(g->groups[i].incidents);
+	free(g->groups);
+	free(g->grouped);
+	arena_clear(&g->arena);
+	free(g);
+}
+
+static size_t put(uint8_t *key, size_t at, const void *bytes, size_t n)
+{
+	if (n > KEY_BYTES - at)
+		n = KEY_BYTES - at;
+	memcpy(key + at, bytes, n);
+	return at + n;
+}
+
+/* The key of a group is made of words, never of measured numbers. */
+static uint64_t key_of(const struct incident *i)
+{
+	uint8_t key[KEY_BYTES];
+	size_t at = 0;
+
+	at = put(key, at, &i->cause, 1);
+	at = put(key, at, &i->has_gateway, 1);
+	at = put(key, at, &i->has_upstream, 1);
+	at = put(key, at, i->gateway.address, sizeof i->gateway.address);
+	at = put(key, at, &i->gateway.port, sizeof i->gateway.port);
+	at = put(key, at, i->upstream.address, sizeof i->upstream.address);
+	at = put(key, at, &i->upstream.port, sizeof i->upstream.port);
+	for (unsigned d = 0; d < i->n_details; d++)
+		if (i->details[d].kind == DETAIL_WORD && i->details[d].word != NULL) {
+			at = put(key, at, i->details[d].name, strlen(i->details[d].name) + 1);
+			at = put(key, at, i->details[d].word, strlen(i->details[d].word) + 1);
+		}
+	return fingerprint(span_of(key, at));
+}
+
+static bool grow(struct grouping *g)
+{
+	unsigned size = g->size == 0 ? 16 : g->size * 2;
+	struct group *groups = realloc(g->groups, size * sizeof *groups);
+	struct grouped *grouped;
+
+	if (groups == NULL)
+		return false;
+	g->groups = groups;
+	grouped = realloc(g->grouped, size * sizeof *grouped);
+	if (grouped == NULL)
+		return false;
+	g->grouped = grouped;
+	g->size = size;
+	return true;
+}
+
+static void copy_words(struct grouping *g, struct group *to, const struct incident *i)
+{
+	for (unsigned d = 0; d < i->n_details && to->n_details < 8; d++)
+		if (i->details[d].kind == DETAIL_WORD && i->details[d].word != NULL) {
+			struct detail *w = &to->details[to->n_details++];
+
+			*w = i->details[d];
+			w->word = arena_text(&g->arena, "%s", i->details[d].word);
+		}
+}
+
+static int find(const struct grouping *g, uint64_t key)
+{
+	for (int32_t at = g->buckets[key % BUCKETS]; at >= 0; at = g->grouped[at].next)
+		if (g->grouped[at].key == key)
+			return at;
+	return -1;
+}
+
+static int find_or_add(struct grouping *g, const struct incident *i)
+{
+	uint64_t key = key_of(i);
+	int at = find(g, key);
+	struct group *to;
+
+	if (at >= 0)
+		return at;
+	if (g->n == GROUPS_MAX || (g->n == g->size && !grow(g)))
+		return -1;
+	at = (int)g->n++;
+	to = &g->groups[at];
+	*to = (struct group){
+		.id = (uint32_t)at + 1, .cause = i->cause, .fault = i->fault, .confidence = i->confidence, .has_gateway = i->has_gateway,
+		.has_upstream = i->has_upstream, .gateway = i->gateway, .upstream = i->upstream, .first_ns = i->time_ns, .last_ns = i->time_ns
+	};
+	copy_words(g, to, i);
+	g->grouped[at] = (struct grouped){ key, g->buckets[key % BUCKETS] };
+	g->buckets[key % BUCKETS] = at;
+	return at;
+}
+
+uint32_t grouping_add(struct grouping *g, const struct incident *i, bool kept)
+{
+	int at = find_or_add(g, i);
+	struct group *to;
+
+	if (at < 0)
+		return 0;
+	to = &g->groups[at];
+	to->count++;
+	to->first_ns = i->time_ns < to->first_ns ? i->time_ns : to->first_ns;
+	to->last_ns = i->time_ns > to->last_ns ? i->time_ns : to->last_ns;
+	if (i->confidence < to->confidence)
+		to->confidence = i->confidence;
+	if (kept && to->example == NULL)
+		to->example = i;
+	if (kept)
+		to->n_incidents++;
+	return to->id;
+}
+
+/* ---- when all are known ------------------------------------------------------------------- */
+
+static int compare_ns(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static const struct detail *detail_named(const struct incident *i, const char *name)
+{
+	for (unsigned d = 0; d < i->n_details; d++)
+		if (i->details[d].kind == DETAIL_SECONDS && strcmp(i->details[d].name, name) == 0)
+			return &i->details[d];
+	return NULL;
+}
+
+/* The spread of each time that was measured in the group's incidents; `members` has them in order. */
+static void spread(struct group *to, struct incident **members, int64_t *values)
+{
+	const struct incident *first = to->example;
+
+	for (unsigned d = 0; first != NULL && d < first->n_details && to->n_spreads < 8; d++) {
+		unsigned n = 0;
+
+		if (first->details[d].kind != DETAIL_SECONDS)
+			continue;
+		for (unsigned i = 0; i < to->n_incidents; i++) {
+			const struct detail *v = detail_named(members[i], first->details[d].name);
+
+			if (v != NULL)
+				values[n++] = v->ns;
+		}
+		qsort(values, n, sizeof *values, compare_ns);
+		to->spreads[to->n_spreads++] = (struct spread){ first->details[d].name, values[0], values[n / 2], values[n - 1] };
+	}
+}
+
+static void timeline(struct group *to, struct incident **members, int64_t first_ns, int64_t last_ns)
+{
+	int64_t width = (last_ns - first_ns) / TIMELINE + 1;
+
+	for (unsigned i = 0; i < to->n_incidents; i++) {
+		int64_t at = (members[i]->time_ns - first_ns) / width;
+
+		to->timeline[at < 0 ? 0 : at >= TIMELINE ? TIMELINE - 1 : at]++;
+	}
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	if (x->count != y->count)
+		return x->count > y->count ? -1 : 1;
+	if (x->first_ns != y->first_ns)
+		return x->first_ns < y->first_ns ? -1 : 1;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+	struct incident *const *x = a, *const *y = b;
+
+	if ((*x)->group != (*y)->group)
+		return (*x)->group < (*y)->group ? -1 : 1;
+	return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
+/* Groups are numbered in the order in which they are told. */
+static bool number(struct grouping *g, struct incident **incidents, unsigned n)
+{
+	uint32_t *new_id = calloc(g->n + 1, sizeof *new_id);
+
+	if (new_id == NULL)
+		return false;
+	qsort(g->groups, g->n, sizeof *g->groups, compare_groups);
+	for (unsigned i = 0; i < g->n; i++) {
+		new_id[g->groups[i].id] = i + 1;
+		g->groups[i].id = i + 1;
+	}
+	for (unsigned i = 0; i < n; i++)
+		incidents[i]->group = incidents[i]->group <= g->n ? new_id[incidents[i]->group] : 0;
+	free(new_id);
+	return true;
+}
+
+void grouping_end(struct grouping *g, struct incident **incidents, unsigned n, int64_t first_ns, int64_t last_ns)
+{
+	struct incident **members = malloc((n + 1) * sizeof *members);
+	int64_t *values = malloc((n + 1) * sizeof *values);
+	unsigned at = 0;
+
+	if (members != NULL && values != NULL && number(g, incidents, n)) {
+		memcpy(members, incidents, n * sizeof *members);
+		qsort(members, n, sizeof *members, compare_members);
+		while (at < n && members[at]->group == 0)
+			at++;
+		for (unsigned i = 0; i < g->n; i++) {
+			struct group *to = &g->groups[i];
+
+			to->incidents = malloc((to->n_incidents + 1) * sizeof *to->incidents);
+			if (to->incidents == NULL || to->n_incidents > n - at) {
+				to->n_incidents = 0;
+				continue;
+			}
+			for (unsigned k = 0; k < to->n_incidents; k++)
+				to->incidents[k] = members[at + k]->id;
+			spread(to, members + at, values);
+			timeline(to, members + at, first_ns, last_ns);
+			at += to->n_incidents;
+		}
+	}
+	free(values);
+	free(members);
+}
+
+struct group *grouping_groups(struct grouping *g, unsigned *n)
+{
+	*n = g->n;
+	return g->groups;
+}

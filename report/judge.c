@@ -1,0 +1,318 @@
+/* judge.c - one case, one verdict
+ *
+ * The deciding trial is looked at with the rules of causes.def in their order; the first signature found is
+ * the cause. Afterwards confidence is held to what the capture allows (CAUSES.md, Confidence).
+ */
+#include "advice.h"
+
+static const struct { rule_fn *rule; uint8_t fault; } rules[CAUSE_COUNT] = {
+#define CAUSE(id, name, family, who, function, shows) [CAUSE_##id] = { function, FAULT_##who },
+#include "causes.def"
+};
+
+/* ---- looking at a trial ------------------------------------------------------------------- */
+
+static struct mark earlier_of(struct mark a, struct mark b)
+{
+	if (!happened(a))
+		return b;
+	return happened(b) && before(b, a) ? b : a;
+}
+
+/* When the gateway closed this exchange of its client without (or amid) an answer. */
+static struct mark client_dropped(const struct exchange_fact *client)
+{
+	struct mark reset = client->x.stream != 0 ? client->h2.rst_stream[SERVER] : (struct mark){ 0, 0 };
+	bool closed = client->conn.closing != CLOSING_NONE && client->conn.closer == SERVER;
+
+	return earlier_of(reset, closed ? client->conn.closed : (struct mark){ 0, 0 });
+}
+
+static bool broken_off(const struct exchange_facts *x)
+{
+	return x->outcome == OUTCOME_PARTIAL_HEADERS || x->outcome == OUTCOME_PARTIAL_BODY || x->outcome == OUTCOME_RESET;
+}
+
+/* When the client was told: its answer's first byte, unless this is the upstream's own answer on its way, which was
+ * begun before anything went wrong. */
+static struct mark client_told(const struct look *l)
+{
+	const struct exchange_fact *client = l->c->client;
+	uint16_t status = l->x != NULL ? l->x->status : l->brief != NULL ? l->brief->status : 0;
+
+	if (client == NULL)
+		return (struct mark){ 0, 0 };
+	if (!happened(client->x.response.first))
+		return client_dropped(client);
+	if (status == 0 || status != client->x.status)
+		return client->x.response.first;
+	return broken_off(&client->x) ? client_dropped(client) : client->x.response.last;
+}
+
+static void look_who_ended(struct look *l)
+{
+	struct mark began = request_at(l), told = client_told(l), up_end = { 0, 0 };
+	bool last = l->index + 1 >= l->c->n_trials;
+
+	if (happened(told) && !before(told, began))
+		l->gave_up = told;
+	if (!last && !l->c->ambiguous)
+		l->gave_up = earlier_of(l->gave_up, l->c->trials[l->index + 1].began);
+	if (l->h2 != NULL)
+		l->gave_up = earlier_of(l->gave_up, l->h2->rst_stream[CLIENT]);
+	if (l->conn != NULL && l->conn->closing != CLOSING_NONE) {
+		if (l->conn->closer == SERVER)
+			up_end = l->conn->closed;
+		else
+			l->gave_up = earlier_of(l->gave_up, l->conn->closed);
+	}
+	if (happened(up_end) && (!happened(l->gave_up) || before(up_end, l->gave_up))) {
+		l->ended = ENDED_BY_UPSTREAM;
+		l->end = up_end;
+	} else if (happened(l->gave_up)) {
+		l->ended = ENDED_BY_GATEWAY;
+		l->end = l->gave_up;
+	}
+}
+
+static void look_at_answer(struct look *l)
+{
+	const struct exchange_facts *x = l->x, *client = l->client;
+	uint16_t status = x != NULL ? x->status : l->brief != NULL ? l->brief->status : 0;
+	bool whole;
+
+	l->answered = l->brief != NULL || (x != NULL && happened(x->response.first));
+	l->failed = true;
+	if (client == NULL)
+		return;
+	whole = client->outcome == OUTCOME_COMPLETE || client->outcome == OUTCOME_UPGRADED || client->outcome == OUTCOME_TUNNEL;
+	l->passed_on = whole && status != 0 && status == client->status &&
+	               (x == NULL || x->response.body_hash == 0 || client->response.body_hash == 0 ||
+	                x->response.body_hash == client->response.body_hash);
+	l->failed = !whole || client->status == 0 || (client->status >= 400 && !l->passed_on);
+}
+
+static const char *address_text(struct arena *a, const struct endpoint *e, const char *unknown)
+{
+	static const struct endpoint nothing;
+	char text[ENDPOINT_TEXT];
+
+	if (a == NULL || memcmp(e, &nothing, sizeof nothing) == 0)
+		return unknown;
+	return arena_text(a, "%s", endpoint_text(e, text));
+}
+
+static struct look look_at_trial(const struct case_file *c, const struct trial *t, struct arena *a)
+{
+	struct look l = { .c = c, .t = t, .gateway = "the gateway", .upstream = "the upstream" };
+
+	l.client = c->client != NULL ? &c->client->x : NULL;
+	if (t == NULL) {
+		look_at_answer(&l);
+		look_who_ended(&l);
+		return l;
+	}
+	l.index = t >= c->trials && t < c->trials + c->n_trials ? (unsigned)(t - c->trials) : c->n_trials;
+	l.fact = t->x;
+	l.brief = t->brief;
+	if (t->x != NULL) {
+		l.x = &t->x->x;
+		l.conn = &t->x->conn;
+		l.tls = fact_tls(t->x, l.conn);
+		l.h2 = l.x->stream != 0 ? &t->x->h2 : NULL;
+	} else if (t->conn != NULL) {
+		l.conn = &t->conn->conn;
+		l.tls = fact_tls(t->conn, l.conn);
+	}
+	if (l.conn != NULL) {
+		l.gw = &l.conn->side[CLIENT];
+		l.up = &l.conn->side[SERVER];
+	}
+	l.gateway = address_text(a, &t->gateway, l.gateway);
+	l.upstream = address_text(a, &t->upstream, l.upstream);
+	look_at_answer(&l);
+	look_who_ended(&l);
+	return l;
+}
+
+/* ---- rules in order ----------------------------------------------------------------------- */
+
+static void forget(struct finding *f, unsigned cause)
+{
+	f->v->n_evidence = f->v->n_details = 0;
+	f->v->summary = "";
+	f->v->confidence = CONFIDENCE_HIGH;
+	f->v->fault = rules[cause].fault;
+}
+
+static unsigned run_rules(const struct look *l, struct finding *f)
+{
+	for (unsigned i = 0; i < CAUSE_UNEXPLAINED; i++) {
+		forget(f, i);
+		if (rules[i].rule(l, f))
+			return i;
+	}
+	forget(f, CAUSE_UNEXPLAINED);
+	(void)rule_unexplained(l, f);
+	return CAUSE_UNEXPLAINED;
+}
+
+/* By itself this trial went well, whatever the gateway made of it. */
+static bool went_well(const struct trial *t)
+{
+	if (t->brief != NULL)
+		return true;
+	return t->x != NULL && t->x->x.status != 0 && t->x->x.status < 400 &&
+	       (t->x->x.outcome == OUTCOME_COMPLETE || t->x->x.outcome == OUTCOME_UPGRADED || t->x->x.outcome == OUTCOME_TUNNEL);
+}
+
+int judge_trial(const struct case_file *c, const struct trial *t)
+{
+	struct verdict v = { .trial = -1 };
+	struct finding f = { .v = &v };
+	struct look l = look_at_trial(c, t, NULL);
+	unsigned cause = run_rules(&l, &f);
+
+	if (went_well(t) && (cause == CAUSE_UNEXPLAINED || cause == CAUSE_GATEWAY_REFUSED || cause == CAUSE_GATEWAY_CLOSED ||
+	                     cause == CAUSE_CLIENT_ABORTED || c->client == NULL))
+		return cause == CAUSE_HEADER_TOO_LARGE || cause == CAUSE_HTTP2_PROTOCOL_ERROR ? (int)cause : -1;
+	/* A connection without a request of which nothing can be told is nobody's failure. */
+	return cause == CAUSE_UNEXPLAINED && t->x == NULL ? -1 : (int)cause;
+}
+
+/* The last failed one; a good answer after it means that the gateway itself refused that. */
+static const struct trial *deciding_trial(const struct case_file *c)
+{
+	if (c->n_trials == 0)
+		return NULL;
+	for (unsigned i = c->n_trials; i-- > 0; ) {
+		const struct trial *t = &c->trials[i];
+		int cause = judge_trial(c, t);
+
+		if (went_well(t) || (cause >= 0 && cause != CAUSE_UNEXPLAINED))
+			return t;
+	}
+	return &c->trials[c->n_trials - 1];
+}
+
+/* ---- several candidates ------------------------------------------------------------------- */
+
+/* Candidates that agree are as good as one (DESIGN 4); those that differ name no cause. */
+static bool candidates_differ(const struct case_file *c)
+{
+	int first;
+
+	if (!c->ambiguous || c->n_trials < 2)
+		return false;
+	first = judge_trial(c, &c->trials[0]);
+	for (unsigned i = 1; i < c->n_trials; i++)
+		if (judge_trial(c, &c->trials[i]) != first)
+			return true;
+	return false;
+}
+
+static void judge_ambiguous(const struct case_file *c, struct finding *f)
+{
+	struct look l = look_at_trial(c, NULL, f->arena);
+
+	forget(f, CAUSE_UNEXPLAINED);
+	f->v->cause = CAUSE_UNEXPLAINED;
+	f->v->confidence = CONFIDENCE_LOW;
+	for (unsigned i = 0; i < c->n_trials; i++) {
+		int cause = judge_trial(c, &c->trials[i]);
+		char upstream[ENDPOINT_TEXT];
+
+		note(f, c->trials[i].began, "candidate: a request to %s, %s", endpoint_text(&c->trials[i].upstream, upstream),
+		     cause < 0 ? "which went well" : cause_row((unsigned)cause)->name);
+	}
+	note_answer(&l, f);
+	detail_word(f, "reason", "ambiguous-match");
+	detail_count(f, "candidates", c->n_trials);
+	say(f, "%u upstream requests fit this one, and they ended differently: the packets do not say which was its own.",
+	    c->n_trials);
+}
+
+/* ---- what the capture allows -------------------------------------------------------------- */
+
+static void hold_confidence(const struct look *l, struct finding *f)
+{
+	const struct conn_facts *conn = l->conn;
+
+	if (f->v->cause == CAUSE_UNEXPLAINED) {
+		f->v->confidence = CONFIDENCE_LOW;
+		return;
+	}
+	if (l->t != NULL && l->t->matched == MATCHED_ORDER && l->client != NULL)
+		at_most(f, CONFIDENCE_MEDIUM);
+	if (conn != NULL && (conn->limited || conn->one_way))
+		at_most(f, CONFIDENCE_MEDIUM);
+	if (l->x != NULL && l->x->limited)
+		at_most(f, CONFIDENCE_MEDIUM);
+	/* A hole that the rule itself rests on (full-size segments that never came) is no flaw of the capture. */
+	if (conn != NULL && f->v->cause != CAUSE_MTU_BLACKHOLE && f->v->cause != CAUSE_PACKET_LOSS &&
+	    (l->gw->gap_bytes != 0 || l->up->gap_bytes != 0))
+		at_most(f, CONFIDENCE_MEDIUM);
+}
+
+/* ---- what the client gets ----------------------------------------------------------------- */
+
+/* The upstream's own status, where its answer was on its way when it broke off. */
+static uint16_t status_begun(const struct look *l)
+{
+	return l->x != NULL && l->x->outcome == OUTCOME_PARTIAL_BODY && l->x->response.head_complete ? l->x->status : 0;
+}
+
+static bool safe_to_repeat(const struct exchange_facts *x)
+{
+	return (x->method == METHOD_GET || x->method == METHOD_HEAD || x->method == METHOD_OPTIONS || x->method == METHOD_TRACE) &&
+	       x->request.body_bytes == 0;
+}
+
+static void predict(const struct look *l, struct verdict *v)
+{
+	const struct gateway_model *m = l->c->model;
+	uint16_t begun = status_begun(l), status = m->status[v->cause];
+
+	v->predicted_symptom = SYMPTOM_ERROR_STATUS;
+	if (v->cause == CAUSE_CLIENT_ABORTED || v->cause == CAUSE_GATEWAY_CLOSED) {
+		v->predicted_symptom = SYMPTOM_CLIENT_ABORT;
+	} else if (begun != 0 && (v->cause == CAUSE_CLOSED_MID_BODY || v->cause == CAUSE_STALLED_MID_RESPONSE ||
+	                          v->cause == CAUSE_HTTP2_STREAM_RESET || v->cause == CAUSE_INVALID_CHUNK ||
+	                          v->cause == CAUSE_CONFLICTING_FRAMING)) {
+		v->predicted_symptom = SYMPTOM_TRUNCATED;
+		v->predicted_status = begun;
+	} else if (v->cause == CAUSE_UPSTREAM_ERROR && l->x != NULL) {
+		v->predicted_status = l->x->status;
+	} else if (status == 0) {
+		v->predicted_symptom = SYMPTOM_NO_RESPONSE;
+	} else {
+		v->predicted_status = status;
+	}
+	/* Sent again on a fresh connection, a try that costs nothing: nginx except POST, LOCK, PATCH; Varnish, Go, Squid. */
+	v->retried = m->retries_reused && l->x != NULL && (l->x->reused || l->conn->joined_late) && !l->answered &&
+	             safe_to_repeat(l->x) && up_ended(l);
+}
+
+void judge(const struct case_file *c, struct arena *a, struct verdict *v)
+{
+	struct finding f = { .arena = a, .v = v };
+	const struct trial *t;
+	struct look l;
+
+	*v = (struct verdict){ .trial = -1, .cause = CAUSE_UNEXPLAINED, .summary = "" };
+	v->evidence = arena_alloc(a, EVIDENCE_MAX * sizeof *v->evidence);
+	f.evidence_size = v->evidence != NULL ? EVIDENCE_MAX : 0;
+	if (candidates_differ(c)) {
+		judge_ambiguous(c, &f);
+		l = look_at_trial(c, NULL, a);
+	} else {
+		t = deciding_trial(c);
+		l = look_at_trial(c, t, a);
+		v->cause = (uint8_t)run_rules(&l, &f);
+		v->trial = t != NULL ? (int)l.index : -1;
+	}
+	hold_confidence(&l, &f);
+	predict(&l, v);
+	advise(&l, &f);
+	put_in_words(&l, &f);
+}

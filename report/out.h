@@ -1,0 +1,36 @@
+/* out.h - where a report goes: standard output, a new file, or memory (tests)
+ *
+ *     struct out *o = out_file("report.json", false, &err);
+ *     out_text(o, "{}\n");
+ *     out_close(o, &err);                     the file appears under its name, whole, or not at all
+ *
+ * Writes are collected in 64 KiB. A failed write sticks: what follows is dropped, out_close() says so.
+ * Files are new (0600, never through a link), written under a temporary name beside it, synced and renamed.
+ */
+#ifndef WHY502_OUT_H
+#define WHY502_OUT_H
+
+#include "../capture/err.h"
+#include "../capture/span.h"
+
+struct out;
+
+struct out *out_fd(int fd);                     /* not closed by out_close(); NULL: no memory */
+struct out *out_memory(void);
+/* Refuses an existing file unless `force`. A device or a pipe is written in place. */
+struct out *out_file(const char *path, bool force, struct err *e);
+
+void out_bytes(struct out *o, struct span s);
+void out_text(struct out *o, const char *text);
+void out_char(struct out *o, char c);
+void out_format(struct out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));    /* at most 1 KiB */
+void out_flush(struct out *o);
+
+bool out_broken(const struct out *o);           /* a write failed */
+bool out_pipe_closed(const struct out *o);      /* … since nobody reads any more: not worth a word */
+struct span out_written(const struct out *o);   /* memory: all of it so far */
+
+/* Flushes, commits and frees. ERR_OK also where the reader of a pipe went away. */
+enum err_code out_close(struct out *o, struct err *e);
+
+#endif

@@ -1,0 +1,147 @@
+#include "page.h"
+
+#include "escape.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *const styles[] = {           /* ECMA-48 SGR */
+	[STYLE_PLAIN] = "\033[0m", [STYLE_BOLD] = "\033[1m", [STYLE_DIM] = "\033[2m", [STYLE_RED] = "\033[31m",
+	[STYLE_GREEN] = "\033[32m", [STYLE_YELLOW] = "\033[33m", [STYLE_CYAN] = "\033[36m",
+};
+
+static unsigned words_flags(const struct page *p)
+{
+	return ESCAPE_OWN_WORDS | (p->ascii ? ESCAPE_ASCII : 0);
+}
+
+static unsigned wire_flags(const struct page *p)
+{
+	return p->ascii ? ESCAPE_ASCII : 0;
+}
+
+void page_style(struct page *p, enum style s)
+{
+	if (p->color)
+		out_text(p->out, styles[s]);
+}
+
+static void put(struct page *p, struct span s, unsigned flags)
+{
+	struct escaped e;
+
+	while (escape_next(&s, flags, &e)) {
+		out_bytes(p->out, span_of(e.bytes, e.len));
+		p->column += e.columns;
+	}
+}
+
+void page_say(struct page *p, const char *words)
+{
+	put(p, span_text(words), words_flags(p));
+}
+
+void page_styled(struct page *p, enum style s, const char *words)
+{
+	page_style(p, s);
+	page_say(p, words);
+	page_style(p, STYLE_PLAIN);
+}
+
+void page_format(struct page *p, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	page_say(p, text);
+}
+
+void page_pad(struct page *p, unsigned column)
+{
+	do {
+		if (p->column >= column && p->column == 0)
+			return;
+		out_char(p->out, ' ');
+		p->column++;
+	} while (p->column < column);
+}
+
+unsigned page_columns(const struct page *p, const char *words)
+{
+	return (unsigned)escape_columns(span_text(words), words_flags(p));
+}
+
+void page_right(struct page *p, const char *words, unsigned end)
+{
+	unsigned n = page_columns(p, words);
+
+	page_pad(p, end > n ? end - n : 0);
+	page_say(p, words);
+}
+
+void page_line(struct page *p)
+{
+	out_char(p->out, '\n');
+	p->column = 0;
+}
+
+void page_flow(struct page *p, unsigned indent, const char *words)
+{
+	struct span s = span_text(words);
+	bool first = true;
+
+	while (s.len > 0) {
+		size_t n = span_index(s, ' ');
+		struct span word = span_first(s, n);
+		unsigned columns = (unsigned)escape_columns(word, words_flags(p));
+
+		s = span_from(s, n + 1);
+		if (word.len == 0)
+			continue;
+		if (!first && p->column + 1 + columns > p->width) {
+			page_line(p);
+			page_pad(p, indent);
+		} else if (!first) {
+			out_char(p->out, ' ');
+			p->column++;
+		}
+		put(p, word, words_flags(p));
+		first = false;
+	}
+}
+
+void page_wrap(struct page *p, unsigned indent, const char *words)
+{
+	page_flow(p, indent, words);
+	page_line(p);
+}
+
+static void cut(struct page *p, struct span s, unsigned columns, unsigned flags)
+{
+	unsigned left = columns, mark = p->ascii ? 3 : 1;
+	struct escaped e;
+
+	if (escape_columns(s, flags) <= columns) {
+		put(p, s, flags);
+		return;
+	}
+	while (escape_next(&s, flags, &e) && left >= e.columns + mark) {
+		out_bytes(p->out, span_of(e.bytes, e.len));
+		p->column += e.columns;
+		left -= e.columns;
+	}
+	page_say(p, "…");
+}
+
+void page_wire(struct page *p, struct span raw, unsigned columns)
+{
+	cut(p, raw, columns, wire_flags(p));
+}
+
+void page_cut(struct page *p, const char *words, unsigned columns)
+{
+	cut(p, span_text(words), columns, words_flags(p));
+}

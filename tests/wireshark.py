@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""wireshark.py WHY502 DIR: on each capture of DIR, the packets that why502 names lie on the connections that tshark says. Prints TAP.
+
+For every exchange its request's and response's first and last packets are of tcp.stream `connection`; the packets of the
+capture are as many as tshark counts.
+"""
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+
+def streams_of(capture):
+    """{frame number: tcp.stream or None} as tshark has them."""
+    done = subprocess.run(["tshark", "-r", capture, "-n", "-T", "fields", "-e", "frame.number", "-e", "tcp.stream"],
+                          capture_output=True, text=True, check=True)
+    rows = (line.split("\t") for line in done.stdout.splitlines())
+    return {int(r[0]): int(r[1].split(",")[0]) if r[1] else None for r in rows}
+
+
+def check(tool, capture):
+    report = json.loads(subprocess.run([tool, "-r", capture, "--format", "json", "--exchanges"], capture_output=True).stdout)
+    streams = streams_of(capture)
+    wrong = []
+    if report["capture"]["packets"] != len(streams):
+        wrong.append("packets: got %d, tshark %d" % (report["capture"]["packets"], len(streams)))
+    if not report["exchanges"]:
+        wrong.append("no exchange")
+    for x in report["exchanges"]:
+        for message in (x["request"], x["response"]):
+            for end in ("first_packet", "last_packet"):
+                n = message and message.get(end)
+                if n and streams.get(n) != x["connection"]:
+                    wrong.append("exchange %d, %s %d: connection %d, tshark %s" % (x["id"], end, n, x["connection"], streams.get(n)))
+    return wrong
+
+
+def main():
+    tool, top = sys.argv[1:3]
+    if shutil.which("tshark") is None:
+        print("1..0 # SKIP tshark is not installed")
+        return 0
+    n, failed = 0, False
+    for capture in sorted(glob.glob(os.path.join(top, "*", "*", "capture.*"))):
+        n += 1
+        try:
+            wrong = check(tool, capture)
+        except (ValueError, KeyError) as e:
+            wrong = ["no report: %r" % e]
+        for line in wrong:
+            print("#", line)
+        print("%sok %d - %s" % ("not " if wrong else "", n, os.path.relpath(os.path.dirname(capture), top)), flush=True)
+        failed |= bool(wrong)
+    print("1..%d" % n)
+    return failed and "HARNESS_ACTIVE" not in os.environ
+
+
+if __name__ == "__main__":
+    sys.exit(main())
