@@ -171,7 +171,7 @@ static enum input_status unpack(struct input *in, uint8_t *to, size_t room, size
 	if (status == CODEC_BAD)
 		return packed_fault(in, "is damaged", why, e);
 	if (is_bomb(in))
-		return packed_fault(in, "is no capture's", "beyond 1 GiB it grows more than 1,000 times", e);
+		return packed_fault(in, "is no capture", "beyond 1 GiB it grows more than 1,000 times", e);
 	in->between_members = status == CODEC_END_OF_MEMBER;
 	skip_padding(in);
 	return INPUT_BYTES;

@@ -70,7 +70,9 @@ struct source *source_open(const struct source_options *o, struct err *e);   /* 
 void source_on_secrets(struct source *s, source_secrets_fn *fn, void *ctx);
 
 /* Fills b (clearing what it held). SOURCE_ERROR comes after all packets before the fault were handed
- * on. SOURCE_TICK: live, nothing came for 100 ms; b->now_ns is the time. */
+ * on; of several files, after all packets of the others too. SOURCE_TICK: nothing came for 100 ms, and
+ * no packet with a time before b->now_ns can come any more: live that is some 300 ms ago; of a pipe it
+ * is the time of its last packet, since a stalled pipe says nothing about time. */
 enum source_status source_next(struct source *s, struct packet_batch *b, struct err *e);
 
 unsigned source_files(const struct source *s, const struct source_file **files);

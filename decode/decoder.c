@@ -207,15 +207,24 @@ static void conn_tell_end(struct decoder *d, struct conn *c, enum conn_why why)
 	c->state = CONN_TOLD;
 }
 
+/* Refused: the SYN was answered by RST alone. */
+static enum conn_why conn_closed_why(const struct conn *c)
+{
+	bool refused = !c->joined_late && c->syn_ack.packet == 0 && c->exchanges == 0 && c->detail != NULL &&
+	               c->detail->flow[SERVER].facts.rst.at.packet != 0 && c->flow[SERVER].offset == 0;
+
+	return refused ? CONN_REFUSED : CONN_CLOSED;
+}
+
 static void timer_close(struct decoder *d, const struct timer_entry *e)
 {
 	struct conn *c = e->what;
 
 	if (!c->used || c->generation != e->generation || c->state != CONN_ENDED)
 		return;
-	conn_tell_end(d, c, c->detail != NULL && c->detail->note.closing != CLOSING_NONE && !c->handshake && c->exchanges == 0 &&
-	              c->detail->flow[SERVER].facts.rst.at.packet != 0 && c->flow[SERVER].offset == 0 && !c->joined_late &&
-	              c->syn_ack.packet == 0 ? CONN_REFUSED : CONN_CLOSED);
+	if (tcp_detail(d, c))
+		tcp_end(d, c, END_FIN, d->now);         /* what holes have held back, too */
+	conn_tell_end(d, c, conn_closed_why(c));
 	tcp_forget_detail(d, c);
 	decoder_closed(d, c);
 }
@@ -651,7 +660,7 @@ static void conn_replace(struct decoder *d, struct conn *c)
 		tcp_end(d, c, END_EVICTED, d->now);
 	if (c->state != CONN_TOLD) {
 		tcp_detail(d, c);
-		conn_tell_end(d, c, CONN_CLOSED);
+		conn_tell_end(d, c, conn_closed_why(c));
 	}
 	conn_forget(d, c);
 }
@@ -807,10 +816,10 @@ static void end_conns(struct decoder *d)
 		bool over = c->state == CONN_ENDED;
 
 		d->timer_order = UINT64_C(0x70) << 56 | c->first.packet;
-		if (!over)
-			tcp_end(d, c, END_CAPTURE, d->now);
+		if (!over || tcp_detail(d, c))
+			tcp_end(d, c, over ? END_FIN : END_CAPTURE, d->now);
 		if (tcp_detail(d, c))
-			conn_tell_end(d, c, over ? CONN_CLOSED : CONN_CAPTURE_ENDS);
+			conn_tell_end(d, c, over ? conn_closed_why(c) : CONN_CAPTURE_ENDS);
 		tcp_forget_detail(d, c);
 	}
 	free(all);

@@ -277,10 +277,25 @@ void conn_release(struct conn *c, void *p, size_t size)
 
 /* ---- facts -------------------------------------------------------------------------------- */
 
+/* Response header sections beyond this are told whole: some gateway may refuse them. nginx's proxy_buffer_size is
+ * one page of 4 KiB by default. */
+enum { HEAD_REMARKABLE = 4000 };
+
+/* Did the client's side of the connection give up at or before the response's last byte, or reset it right after? */
+static bool client_left(const struct exchange *x)
+{
+	const struct conn *c = x->conn;
+	const struct tcp_side *client = &c->detail->flow[CLIENT].facts;
+
+	return (c->flow[CLIENT].fin_seen && client->fin.packet <= x->f.response.last.packet) || client->rst.at.packet != 0;
+}
+
 static bool went_well(const struct exchange *x)
 {
 	const struct exchange_facts *f = &x->f;
 
+	if (f->response.head_bytes > HEAD_REMARKABLE || f->n_interim != 0 || client_left(x))
+		return false;
 	return (f->outcome == OUTCOME_COMPLETE || f->outcome == OUTCOME_UPGRADED || f->outcome == OUTCOME_TUNNEL) &&
 	       f->status >= 100 && f->status < 400 && (f->request.violations | f->response.violations) == 0 &&
 	       f->request.complete && !f->response.early && !f->limited && (!f->grpc || f->grpc_status == 0);
@@ -395,8 +410,8 @@ void exchange_push(struct decoder *d, struct exchange *x, struct mark at, bool f
 	if (final && went_well(x) && !d->options->exchanges) {
 		push_brief(d, x, at);
 	} else {
-		if (final)
-			x->conn->detail->odd |= !went_well(x);
+		if (final && !(d->options->exchanges && went_well(x)))
+			x->conn->detail->odd = true;
 		push_full(d, x, final);
 	}
 	if (final)

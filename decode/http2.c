@@ -190,13 +190,15 @@ static void continuation_begin(struct reader *r, struct span prefix)
 
 static void fragment_content(struct reader *r, struct span bytes)
 {
-	if (bytes.len != 0)
-		message_fragment(r, bytes, false);
+	struct h2_side *side = r->side;
+
+	message_fragment(r, bytes, side->rest == side->padding && (side->frame.flags & FLAG_END_HEADERS) != 0);
 }
 
+/* An empty fragment has no content. */
 static void fragment_end(struct reader *r)
 {
-	if ((r->side->frame.flags & FLAG_END_HEADERS) != 0)
+	if ((r->side->frame.flags & FLAG_END_HEADERS) != 0 && r->side->block.kind != BLOCK_NONE)
 		message_fragment(r, span_none(), true);
 }
 
@@ -405,6 +407,11 @@ static void frame_begin(struct reader *r, struct span head)
 
 /* ---- steps: true if there is more to do with what is there -------------------------------------- */
 
+static bool going_on(const struct reader *r)
+{
+	return !r->h->opaque && !r->h->wrong_way;
+}
+
 static struct span take(struct reader *r, size_t n)
 {
 	struct span s = span_first(r->rest, n);
@@ -479,7 +486,7 @@ static bool step_head(struct reader *r)
 	if (!take_whole(r, FRAME_HEAD, &head))
 		return false;
 	frame_begin(r, head);
-	return !side->garbage && !r->h->opaque;
+	return !side->garbage && going_on(r);
 }
 
 static bool step_prefix(struct reader *r)
@@ -500,7 +507,7 @@ static bool step_prefix(struct reader *r)
 		return true;
 	}
 	frame_ops[side->frame.type].begin(r, prefix);
-	return !r->h->opaque;
+	return going_on(r);
 }
 
 static bool step_content(struct reader *r)
@@ -518,7 +525,7 @@ static bool step_content(struct reader *r)
 	side->rest -= (uint32_t)bytes.len;
 	if (!side->ignored && frame_ops[side->frame.type].content != NULL)
 		frame_ops[side->frame.type].content(r, bytes);
-	return !r->h->opaque;
+	return going_on(r);
 }
 
 static bool step_padding(struct reader *r)
@@ -534,7 +541,7 @@ static bool step_padding(struct reader *r)
 	side->state = H2_HEAD;
 	if (!side->ignored && frame_ops[side->frame.type].end != NULL)
 		frame_ops[side->frame.type].end(r);
-	return !r->h->opaque;
+	return going_on(r);
 }
 
 /* ---- in step again -------------------------------------------------------------------------- */
@@ -786,6 +793,7 @@ static uint64_t http2_bytes(void *self, enum side from, const struct piece *p)
 
 	if (h->opaque || side->garbage)
 		return WANT_NONE;
+	h->wrong_way = false;
 	if (side->started && p->offset != side->at) {
 		struct piece before = { .offset = p->offset, .wire_end = p->nested ? p->wire_end : p->offset, .nested = p->nested };
 		uint64_t jump = p->offset - side->at;
@@ -800,7 +808,7 @@ static uint64_t http2_bytes(void *self, enum side from, const struct piece *p)
 		run(&r);
 	side->started = true;
 	side->at = p->offset + p->bytes.len;
-	return unwanted(&r);
+	return h->wrong_way ? WANT_SWAP : unwanted(&r);
 }
 
 /* What is missing shows in the next piece's offset; before the first it must be noted. */

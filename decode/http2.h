@@ -104,6 +104,7 @@ struct http2 {
 	bool late;                      /* fields and windows from before the capture are unknown */
 	bool holes;                     /* frames may have been lost since */
 	bool opaque;                    /* given up at a limit */
+	bool wrong_way;                 /* joined late, and the one taken for the client sends responses */
 	bool windows_known;
 	uint16_t orphans;               /* responses whose requests were not captured */
 	struct h2_side side[2];

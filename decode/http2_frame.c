@@ -120,7 +120,5 @@ int http2_probe(enum side from, struct span first)
 	n = frame_chain(first, from, &exact);
 	if (n == 0)
 		return 0;
-	if (frame_of(first).type == FRAME_SETTINGS)
-		return 90;
-	return n > 1 || exact ? 80 : 50;
+	return n > 1 || exact ? 100 : 50;
 }

@@ -280,11 +280,13 @@ static void take_trailer(struct taker *t, struct span name, struct span value)
 /* ---- a field -------------------------------------------------------------------------------- */
 
 /* A block on a stream that began before the capture, or in a hole, is a message's head if this is in it. */
-static bool shows_head(const struct block *b, struct span name, bool unknown)
+static bool shows_head(struct taker *t, struct span name, bool unknown)
 {
-	if (b->kind == BLOCK_RESPONSE)
-		return span_is(name, ":status");
-	return unknown || span_at(name, 0) == ':';
+	const struct pseudo *p = span_at(name, 0) == ':' ? pseudo_of(name) : NULL;
+
+	if (p != NULL && p->kind != t->b->kind && t->b->fields == 0)
+		t->r->h->wrong_way |= t->r->h->list[CLIENT].first == 0 && t->r->side->frame.type == FRAME_HEADERS;
+	return p != NULL ? p->kind == t->b->kind : unknown && t->b->kind == BLOCK_REQUEST;
 }
 
 static bool open_orphan(struct taker *t)
@@ -337,7 +339,7 @@ static void take_field(void *ctx, struct span name, struct span value, bool unkn
 	b->unknown |= unknown;
 	if (b->kind == BLOCK_ANY)
 		return;
-	if (t->s == NULL && !(b->orphan && shows_head(b, name, unknown) && open_orphan(t)))
+	if (t->s == NULL && !(b->orphan && shows_head(t, name, unknown) && open_orphan(t)))
 		return;
 	if (unknown)
 		t->s->x->h2.fields_unknown = true;

@@ -50,6 +50,10 @@ struct protocol {
 
 enum { PROBE_MORE = -1 };
 
+/* bytes() of a connection joined late: the client was taken for the server. Swap them, begin anew (late) and give this
+ * piece again; not more than once a connection. */
+#define WANT_SWAP (UINT64_MAX - 1)
+
 extern const struct protocol http1_protocol, http2_protocol, tls_protocol;
 
 #endif

@@ -483,8 +483,11 @@ void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct
 
 static void tell_end(struct conn *c, enum side from, enum ending how, struct mark at)
 {
-	if (c->protocol != NULL && c->self != NULL)
-		c->protocol->end(c->self, from, how, c->flow[from].offset, at);
+	if (c->protocol == NULL || c->self == NULL)
+		return;
+	/* A skip under way has seen packets that the protocol has not. */
+	c->detail->note.side[from].last_data = c->detail->flow[from].facts.last_data;
+	c->protocol->end(c->self, from, how, c->flow[from].offset, at);
 }
 
 void stream_fin(struct decoder *d, struct conn *c, enum side from, struct mark at)

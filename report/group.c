@@ -223,7 +223,8 @@ static bool number(struct grouping *g, struct incident **incidents, unsigned n)
 
 	if (new_id == NULL)
 		return false;
-	qsort(g->groups, g->n, sizeof *g->groups, compare_groups);
+	if (g->n > 1)
+		qsort(g->groups, g->n, sizeof *g->groups, compare_groups);
 	for (unsigned i = 0; i < g->n; i++) {
 		new_id[g->groups[i].id] = i + 1;
 		g->groups[i].id = i + 1;

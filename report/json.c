@@ -74,6 +74,8 @@ static void authority(struct json_writer *w, struct span s)
 
 static void marks(struct json *j, struct mark first, struct mark last)
 {
+	if (last.packet == 0)           /* no more of it was understood than that it began */
+		last = first;
 	json_number(j, "first_packet", first.packet);
 	json_number(j, "last_packet", last.packet);
 	json_time(j, "first", first.time_ns);

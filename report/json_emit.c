@@ -39,6 +39,32 @@ static void escaped(struct out *o, uint32_t c)
 		out_format(o, "\\u%04x", c);
 }
 
+/* How many bytes from the start may be copied as they are. */
+static size_t plain_run(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.at[n] >= 0x20 && s.at[n] < 0x7f && s.at[n] != '"' && s.at[n] != '\\')
+		n++;
+	return n;
+}
+
+/* One character, or one byte that is none. */
+static bool quoted_character(struct out *o, struct span *s)
+{
+	uint32_t c = 0;
+	unsigned n = utf8_next(*s, &c);
+
+	if (n == 0)
+		out_text(o, "\xef\xbf\xbd");
+	else if (plain(c))
+		out_bytes(o, span_first(*s, n));
+	else
+		escaped(o, c);
+	*s = span_from(*s, n != 0 ? n : 1);
+	return n != 0;
+}
+
 /* Writes s in quotes; false where it held a byte that is no UTF-8. */
 static bool quoted(struct out *o, struct span s)
 {
@@ -46,18 +72,12 @@ static bool quoted(struct out *o, struct span s)
 
 	out_char(o, '"');
 	while (s.len > 0) {
-		uint32_t c = 0;
-		unsigned n = utf8_next(s, &c);
+		size_t run = plain_run(s);
 
-		if (n == 0) {
-			out_text(o, "\xef\xbf\xbd");
-			valid = false;
-		} else if (plain(c)) {
-			out_bytes(o, span_first(s, n));
-		} else {
-			escaped(o, c);
-		}
-		s = span_from(s, n != 0 ? n : 1);
+		out_bytes(o, span_first(s, run));
+		s = span_from(s, run);
+		if (s.len > 0)
+			valid = quoted_character(o, &s) && valid;
 	}
 	out_char(o, '"');
 	return valid;
@@ -79,7 +99,7 @@ static void before(struct json *j, const char *key)
 	j->any[j->depth] = true;
 	if (key != NULL) {
 		(void)quoted(j->out, span_text(key));
-		out_text(j->out, ": ");
+		out_bytes(j->out, span_of(": ", 2));
 	}
 }
 

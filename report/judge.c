@@ -244,7 +244,8 @@ static void hold_confidence(const struct look *l, struct finding *f)
 	}
 	if (l->t != NULL && l->t->matched == MATCHED_ORDER && l->client != NULL)
 		at_most(f, CONFIDENCE_MEDIUM);
-	if (conn != NULL && (conn->limited || conn->one_way))
+	/* A RST or a bare ACK for an answer opens no sequence of the upstream's own, but it is an answer. */
+	if (conn != NULL && (conn->limited || (conn->one_way && !happened(l->up->rst.at) && !happened(l->up->strange_ack))))
 		at_most(f, CONFIDENCE_MEDIUM);
 	if (l->x != NULL && l->x->limited)
 		at_most(f, CONFIDENCE_MEDIUM);

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STORM_GROUPS = 64, STORM_FULL = 10, CAUSE_WIDTH = 20, FAULT_WIDTH = 14 };
+enum { STORM_GROUPS = 64, STORM_FULL = 10, CAUSE_WIDTH = 24, FAULT_WIDTH = 14 };
 
 /* A group that is being told; the slot is the least recently used one's when a new group comes. */
 struct storm {
@@ -167,7 +167,7 @@ static void *line_begin(const struct writer_options *o, struct out *out)
 	if (w == NULL)
 		return NULL;
 	w->o = *o;
-	w->p = (struct page){ .out = out, .width = UINT32_MAX, .color = o->color, .ascii = o->ascii };
+	w->p = (struct page){ .out = out, .width = UINT32_MAX / 2, .color = o->color, .ascii = o->ascii };
 	return w;
 }
 

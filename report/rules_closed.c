@@ -102,7 +102,7 @@ static enum race race_of(const struct look *l, int64_t *idle_ns)
 		/* RST alone answers what comes to a socket that is gone; a FIN, or RST,ACK of a live one, crossed with it. */
 		if (!happened(l->up->fin) && l->up->rst.kind == RST_ALONE) {
 			*idle_ns = x->idle_ns;
-			return l->up->rst.window == 0 && x->idle_ns >= NS_PER_S ? RACE_FORGOTTEN : RACE_NONE;
+			return l->up->rst.window == 0 && x->idle_ns >= NS_PER_S && same_flow_ttl(l) ? RACE_FORGOTTEN : RACE_NONE;
 		}
 		return RACE_CROSSED;
 	}
@@ -244,7 +244,7 @@ bool rule_keepalive_race(const struct look *l, struct finding *f)
 		detail_count(f, "request_number", l->x->ordinal);
 	if (race == RACE_STALE_FIN)
 		blame(f, FAULT_GATEWAY);
-	if ((race == RACE_AT_LIMIT && q.learned.n < 3) || (race == RACE_FORGOTTEN && !q.fits) ||
+	if ((race == RACE_AT_LIMIT && q.learned.n < 3) || (race == RACE_FORGOTTEN && l->up->ttl_min == 0) ||
 	    (l->conn->joined_late && l->conn->rtt_ns == 0))
 		at_most(f, CONFIDENCE_MEDIUM);
 	return true;

@@ -730,8 +730,13 @@ static void text_end(void *self, const struct report *r, const struct run_info *
 
 	w->o.when.origin_ns = run->first_ns;
 	w->o.when.with_date = since_ns(run->first_ns, run->last_ns) > 86400 * NS_PER_S;
-	if (w->listed)
+	if (w->listed) {
 		page_line(&w->p);
+	} else if (w->o.match != NULL) {
+		page_say(&w->p, "No request whose target, identifiers or client are known holds ");
+		page_wire(&w->p, span_text(w->o.match), 60);
+		page_line(&w->p);
+	}
 	head(w, run);
 	totals(w, r);
 	gateways(w, r);

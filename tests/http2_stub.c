@@ -179,6 +179,7 @@ static struct mark now(const struct h2_wire *w)
 static void packet(struct h2_wire *w, enum side from, struct span bytes)
 {
 	uint64_t skip = 0, want;
+	enum side told_from;
 	size_t n;
 	struct piece p;
 
@@ -203,7 +204,14 @@ static void packet(struct h2_wire *w, enum side from, struct span bytes)
 	w->given[from] += bytes.len;
 	if (w->self == NULL)
 		return;
-	want = http2_protocol.bytes(w->self, from, &p);
+	told_from = w->swapped ? side_other(from) : from;
+	want = http2_protocol.bytes(w->self, told_from, &p);
+	if (want == WANT_SWAP && !w->swapped) {         /* as the stream does: the other way round from here on */
+		w->swapped = true;
+		http2_protocol.free(w->self);
+		w->self = http2_protocol.begin(&w->c, true);
+		want = http2_protocol.bytes(w->self, side_other(told_from), &p);
+	}
 	w->side[from].skip_until = want > UINT64_MAX - p.wire_end ? UINT64_MAX : p.wire_end + want;
 }
 

@@ -39,6 +39,7 @@ struct h2_wire {
 	size_t split;                   /* the first packet of a flush has so many bytes */
 	uint64_t given[2];              /* bytes that the decoder was given */
 	struct { uint64_t offset, skip_until, skipped, missing; struct mark skip_last; } side[2];
+	bool swapped;                   /* the decoder found that it was told the wrong side for the client */
 	enum side writing;
 	uint8_t *out;
 	size_t n_out;

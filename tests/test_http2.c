@@ -601,6 +601,23 @@ TEST(a_response_alone_is_told_where_the_capture_began_late)
 	h2_free(w);
 }
 
+/* The lower port is no proof of the server: requests tell. */
+TEST(a_late_start_may_be_the_wrong_way_round)
+{
+	struct h2_wire *w = h2_new(true);
+
+	h2_u32(w, SERVER, FRAME_WINDOW_UPDATE, 0, 100);
+	h2_headers(w, SERVER, FLAG_END_STREAM, 7, ":method: GET\n:scheme: http\n:authority: a\n:path: /x\n");
+	h2_headers(w, CLIENT, FLAG_END_STREAM, 7, ":status: 503\n");
+	h2_flush(w);
+	CHECK(w->swapped);
+	CHECK_INT(w->c.n_told, 1);
+	CHECK_SPAN(h2_text(h2_told(w, 0), h2_told(w, 0)->f.target), "/x");
+	CHECK_INT(h2_told(w, 0)->f.status, 503);
+	CHECK_INT(h2_told(w, 0)->f.request.violations | h2_told(w, 0)->f.response.violations, 0);
+	h2_free(w);
+}
+
 TEST(after_a_hole_frames_are_found_again)
 {
 	for (unsigned lost = 0; lost < 4; lost++) {

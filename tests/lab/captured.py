@@ -56,21 +56,35 @@ def write_pcapng(path, packets, interface):
                             + b"\0" * (-len(p.data) % 4)))
 
 
+SMALL_OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"      # upstream.py's answer when nothing is wrong
+
+WHAT = {
+    "SYN": lambda p: p.flags == "S",
+    "FIN": lambda p: "F" in p.flags,
+    "RST": lambda p: "R" in p.flags,
+    "close": lambda p: "F" in p.flags or "R" in p.flags,
+    "data": lambda p: p.payload and not p.payload.startswith(SMALL_OK),
+}
+
+
 def decisive(packets, which, upstream):
-    """Frame numbers. `which` is "ICMP", "ARP", or who and what: upstream or gateway; SYN, FIN, RST, close or data. Of alike packets
-    on the last connection to the upstream the first counts (of SYNs every one)."""
+    """Frame numbers, each of which shows it. `which` is "ICMP", "ARP", or who and what: upstream or gateway; SYN, FIN, RST, close or
+    data. Of alike packets on the last connection to the upstream the first counts (of SYNs every one). A gateway that gives up may
+    close in front first."""
     host, _, port = upstream.rpartition(":")
     if which == "ICMP":
-        return [p.number for p in packets if p.kind == "ICMP"][:1]
+        return [p.number for p in packets if p.kind == "ICMP"]
     if which == "ARP":
-        return [p.number for p in packets if p.kind == "ARP" and p.operation == 1 and p.dst == host][:1]
+        return [p.number for p in packets if p.kind == "ARP" and p.operation == 1 and p.dst == host]
     who, what = which.split()
-    mine = [p for p in packets if p.kind == "TCP" and ((p.dst, p.dport) == (host, int(port)) or (p.src, p.sport) == (host, int(port)))]
+    ends = (host, int(port))
+    mine = [p for p in packets if p.kind == "TCP" and ends in ((p.dst, p.dport), (p.src, p.sport))]
     if not mine:
         return []
     last = mine[-1].sport if mine[-1].dst == host else mine[-1].dport
     mine = [p for p in mine if last in (p.sport, p.dport) and (p.src == host) == (who == "upstream")]
-    found = {"SYN": lambda p: p.flags == "S", "FIN": lambda p: "F" in p.flags, "RST": lambda p: "R" in p.flags,
-             "close": lambda p: "F" in p.flags or "R" in p.flags, "data": lambda p: p.payload and not p.payload.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n")}[what]
-    numbers = [p.number for p in mine if found(p)]
-    return numbers if what == "SYN" else numbers[:1]
+    numbers = [p.number for p in mine if WHAT[what](p)]
+    if what == "SYN":
+        return numbers
+    front = [p.number for p in packets if p.kind == "TCP" and p.sport == 80 and WHAT["close"](p)] if which == "gateway close" else []
+    return sorted(numbers[:1] + front[:1])
