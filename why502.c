@@ -3,6 +3,7 @@
  *     options → source_open → decode_new → report_new → loop → decode_end → report_end → writers
  */
 #include "capture/limits.h"
+#include "capture/secrets.h"
 #include "decode/decode.h"
 #include "options.h"
 #include "report/explain.h"
@@ -25,6 +26,7 @@ enum exit_status { EXIT_NOTHING = 0, EXIT_INCIDENTS = 1, EXIT_USAGE = 2, EXIT_TR
 
 enum { THREADS_BY_DEFAULT = 4, COLUMNS_DEFAULT = 100, COLUMNS_LEAST = 60, COLUMNS_MOST = 160, OUTPUTS_MAX = 16,
        LIVE_MEMORY_MIB = 256, MAP_RUNS_MAX = 4 << 20 };
+#define KEYLOG_POLL_NS (50 * NS_PER_MS)
 
 /* ---- errors: one line, which says where ---------------------------------------------------- */
 
@@ -98,6 +100,8 @@ struct run {
 	bool by_default;                /* neither a file nor an interface was named */
 	bool live, piped;               /* piped: a capture that comes through a pipe, told as it is read */
 	struct source *source;
+	struct secrets *secrets;        /* TLS; NULL: none were given */
+	int64_t polled_ns;              /* monotonic: when key logs were last read on */
 	struct decode *decode;
 	struct report_builder *builder;
 	struct output outputs[OUTPUTS_MAX];
@@ -363,6 +367,20 @@ static bool time_to_stop(const struct run *r)
 	               : since_ns(r->first_ns, r->last_ns) >= o->max_duration_ns;
 }
 
+/* Key logs grow while we listen. */
+static void follow_keylogs(struct run *r)
+{
+	int64_t now;
+
+	if (!r->live && !r->piped)
+		return;
+	now = monotonic_ns();
+	if (now - r->polled_ns < KEYLOG_POLL_NS)
+		return;
+	r->polled_ns = now;
+	secrets_poll(r->secrets);
+}
+
 static void read_all(struct run *r)
 {
 	struct packet_batch batch = { 0 };
@@ -373,6 +391,7 @@ static void read_all(struct run *r)
 		if (st != SOURCE_PACKETS && st != SOURCE_TICK)
 			break;
 		note_packets(r, &batch);
+		follow_keylogs(r);
 		decode_packets(r->decode, &batch);
 		if (r->live || r->piped)
 			tell_tick(r);
@@ -410,7 +429,43 @@ static struct decode_options decode_options_of(const struct run *r)
 		.threads = r->o->threads != 0 ? r->o->threads : threads_by_default(r),
 		.exchanges = r->o->exchanges || r->o->match != NULL,
 		.max_memory = r->o->max_memory != 0 ? (size_t)r->o->max_memory : r->live ? (size_t)LIVE_MEMORY_MIB << 20 : 0,
+		.secrets = r->secrets,
 	};
+}
+
+/* A capture that carries secrets may carry more. */
+static void take_secrets(void *ctx, struct span keylog_text)
+{
+	struct run *r = ctx;
+
+	secrets_set_may_come(r->secrets);
+	secrets_text(r->secrets, keylog_text);
+}
+
+static void warn_exposed(const struct run *r)
+{
+	const char *path = secrets_exposed(r->secrets);
+	char text[300];
+
+	if (path == NULL || r->o->quiet)
+		return;
+	(void)snprintf(text, sizeof text, "%.200s: others than its owner can read this key log", path);
+	complain(text);
+}
+
+static enum err_code begin_secrets(struct run *r, struct err *e)
+{
+	r->secrets = secrets_new();
+	if (r->secrets == NULL)
+		return err_set(e, ERR_MEMORY, "no memory");
+	for (unsigned i = 0; i < r->o->keylogs.n; i++)
+		if (secrets_file(r->secrets, r->o->keylogs.at[i], e) != ERR_OK)
+			return e->code;
+	if (r->o->keylogs.n > 0 && (r->live || r->piped))
+		secrets_set_may_come(r->secrets);
+	source_on_secrets(r->source, take_secrets, r);
+	warn_exposed(r);
+	return ERR_OK;
 }
 
 static enum err_code begin_report(struct run *r, struct err *e)
@@ -580,6 +635,7 @@ static void clear(struct run *r)
 		report_free(r->builder);
 	if (r->source != NULL)
 		source_close(r->source);
+	secrets_free(r->secrets);
 	free(r->map.at);
 }
 
@@ -591,7 +647,8 @@ static enum exit_status drive(struct run *r)
 	r->source = source_open(&source, &e);
 	if (r->source == NULL)
 		return could_not_open(r, &e);
-	if (begin_outputs(r, &e) != ERR_OK || begin_report(r, &e) != ERR_OK || begin_decode(r, &e) != ERR_OK) {
+	if (begin_secrets(r, &e) != ERR_OK || begin_outputs(r, &e) != ERR_OK || begin_report(r, &e) != ERR_OK ||
+	    begin_decode(r, &e) != ERR_OK) {
 		complain(e.text);
 		return e.code == ERR_OPTION ? EXIT_USAGE : EXIT_TROUBLE;
 	}

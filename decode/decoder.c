@@ -905,6 +905,7 @@ void decoder_free(struct decoder *d)
 	for (uint32_t i = 0; i < d->exchange_slab.made; i++)
 		free(((struct exchange_slot *)slab_at(&d->exchange_slab, i))->x.text);
 	slab_clear(&d->exchange_slab);
+	free(d->scratch);
 	free(d->free_ids);
 	free(d->closed);
 	free(d->closed_generation);

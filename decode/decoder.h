@@ -54,6 +54,7 @@ struct decoder {
 
 	size_t   memory, memory_peak, max_memory;
 	size_t   waiting_bytes;         /* out of order, all connections */
+	uint8_t *scratch; size_t scratch_size;  /* conn_scratch() */
 	struct decode_counters counters;
 };
 

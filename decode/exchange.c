@@ -40,6 +40,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 	s->x.f.ordinal = c->joined_late ? 0 : c->exchanges;
 	s->x.f.reused = c->exchanges > 1;
 	s->x.f.stream = stream;
+	s->x.f.tls = t->tls != NULL && t->tls->decrypted;
 	s->x.f.idle_ns = t->idle_ns;
 	s->x.f.before = t->before;
 	s->x.f.grpc_status = -1;
@@ -247,6 +248,51 @@ void conn_limit(struct conn *c, const char *name)
 void conn_said_close(struct conn *c)
 {
 	c->said_close = true;
+}
+
+void conn_encrypted(struct conn *c)
+{
+	decoder_of(c)->counters.encrypted_without_keys++;
+}
+
+const struct protocol *conn_switch_taken(struct conn *c, size_t *used)
+{
+	const struct protocol *next = c->detail->switch_to;
+
+	*used = c->detail->switch_used;
+	c->detail->switch_to = NULL;
+	return next;
+}
+
+bool conn_charge(struct conn *c, size_t bytes)
+{
+	struct decoder *d = decoder_of(c);
+
+	if (d->memory + bytes > d->max_memory) {
+		decoder_limit(d, "memory_evictions");
+		return false;
+	}
+	d->memory += bytes;
+	if (d->memory > d->memory_peak)
+		d->memory_peak = d->memory;
+	return true;
+}
+
+void conn_uncharge(struct conn *c, size_t bytes)
+{
+	decoder_of(c)->memory -= bytes;
+}
+
+uint8_t *conn_scratch(struct conn *c, size_t size)
+{
+	struct decoder *d = decoder_of(c);
+
+	if (d->scratch_size < size) {
+		decoder_release(d, d->scratch, d->scratch_size);
+		d->scratch = decoder_alloc(d, size);
+		d->scratch_size = d->scratch != NULL ? size : 0;
+	}
+	return d->scratch;
 }
 
 void *conn_alloc(struct conn *c, size_t size)

@@ -53,6 +53,12 @@ struct secrets *conn_secrets(struct conn *c);   /* TLS secrets known so far; may
 void *conn_inner(struct conn *c, const struct protocol *p, bool late);  /* begins a protocol inside TLS; the caller ends and frees it */
 void conn_limit(struct conn *c, const char *name);      /* a limit of SAFETY.md was reached: counted, and the connection marked */
 void conn_said_close(struct conn *c);
+void conn_encrypted(struct conn *c);                    /* it cannot be read without keys: counted, once a call */
+/* What a protocol inside TLS asked for by conn_switch(), and how many bytes of its piece it had used; NULL: nothing. */
+const struct protocol *conn_switch_taken(struct conn *c, size_t *used);
+bool conn_charge(struct conn *c, size_t bytes);         /* memory that a library took for this connection; false: at the bound */
+void conn_uncharge(struct conn *c, size_t bytes);
+uint8_t *conn_scratch(struct conn *c, size_t size);     /* the thread's own, good until the next call; NULL: no memory */
 
 /* Memory charged to the decoder; NULL at the bound (limits.h) or without memory. */
 void *conn_alloc(struct conn *c, size_t size);

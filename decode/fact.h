@@ -134,6 +134,15 @@ struct tls_facts {
 	bool     certificate_read, certificate_expired, certificate_not_yet, certificate_name_differs, certificate_self_signed;
 	char     sni[256], alpn_offered[64], alpn_chosen[32];
 	char     subject[128], issuer[128], names[256];  /* raw bytes from the wire, NUL-terminated */
+	/* Requests and answers inside, as records show them without keys (with keys exchanges do): a turn begins where the
+	 * client sends application data after the server has, or first. Session tickets are left out where they can be told. */
+	uint32_t turns;
+	struct mark turn_first[2], turn_last[2];         /* of the last turn: its request's and its answer's records */
+	uint64_t turn_bytes[2];
+	int64_t  turn_idle_ns;          /* from the last byte of the turn before to its request; -1: it is the first */
+	uint32_t tickets;
+	uint8_t  inner[2];              /* enum speaks: what each side said inside, decrypted */
+	bool     early_data;            /* 0-RTT was offered */
 };
 
 struct conn_facts {

@@ -132,13 +132,15 @@ static bool is_http1(struct span first)
 	return (is_method(method) && is_target(rest, method)) || span_find(rest, " HTTP/") < rest.len;
 }
 
+#define HTTP2_PREFACE "PRI * HTTP/2.0\r\n"
+
 /* RFC 9113 3.4: the client's preface; the server's SETTINGS, or a GOAWAY for a client that is no HTTP/2. */
 static bool is_http2(struct span first)
 {
 	uint32_t length = span_u32(first, 0) >> 8;
 	uint8_t type = span_at(first, 3), flags = span_at(first, 4);
 
-	if (span_starts(first, "PRI * HTTP/2.0\r\n"))
+	if (span_starts(first, HTTP2_PREFACE))
 		return true;
 	if (first.len < 9 || span_u32(first, 5) != 0)
 		return false;
@@ -599,8 +601,8 @@ unsigned foreign_probe(enum side from, struct span first, struct span other)
 		return SPEAKS_PROXY;
 	if (is_http2(first))
 		return SPEAKS_HTTP2;
-	if (is_http1(first))
-		return SPEAKS_HTTP1;
+	if (is_http1(first))            /* or a preface that is not whole yet: made to look like a request */
+		return agrees(first, span_text(HTTP2_PREFACE)) ? SPEAKS_UNKNOWN : SPEAKS_HTTP1;
 	if (is_tls(first))
 		return SPEAKS_TLS;
 	for (unsigned i = 0; i < FOREIGN_COUNT; i++)

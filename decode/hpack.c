@@ -286,7 +286,8 @@ static enum hpack_result failed(struct hpack *h, enum hpack_result r)
 {
 	if (r == HPACK_BAD && is_large_table(h))
 		r = HPACK_TABLE;
-	if (r == HPACK_BAD && h->seeded != 0) {
+	/* Behind the largest table each index that may be used stands for something. */
+	if (r == HPACK_BAD && h->seeded != 0 && !(h->sure && h->seeded == LIMIT_HPACK_TABLE)) {
 		h->stale = true;        /* what was taken for a block may have been none */
 		h->in_block = false;
 		return HPACK_UNKNOWN;

@@ -38,6 +38,7 @@ struct hpack {
 	uint32_t good;                  /* bytes decoded since ... */
 	uint8_t  large;                 /* ... the large table was needed, so many times */
 	uint8_t  first;                 /* byte of this block */
+	bool     sure;                  /* the caller: what is fed is a header block, whole and in order */
 	bool     has_first, in_block, stale, closed, keeping, used;
 };
 

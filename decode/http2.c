@@ -13,7 +13,7 @@
 
 #include "../capture/limits.h"
 
-enum { SURE_AFTER = 16, GOAWAY_PREFIX = 8 + 63 };
+enum { SURE_AFTER = 4, GOAWAY_PREFIX = 8 + 63, STREAMS_AHEAD = 2000 };
 
 /* ---- SETTINGS ------------------------------------------------------------------------------- */
 
@@ -77,7 +77,7 @@ static void block_start(struct reader *r, uint32_t owner, enum block_kind kind, 
 	struct h2_side *side = r->side;
 
 	side->block = (struct block){
-		.stream = side->frame.stream, .owner = owner, .kind = (uint8_t)kind, .orphan = orphan,
+		.at = side->frame_at, .offset = side->frame_offset, .stream = side->frame.stream, .owner = owner, .kind = (uint8_t)kind, .orphan = orphan,
 		.end_stream = side->frame.type == FRAME_HEADERS && (side->frame.flags & FLAG_END_STREAM) != 0,
 	};
 }
@@ -213,6 +213,21 @@ static struct stream *data_stream(struct reader *r)
 	return s;
 }
 
+/* DATA without a head that may have been in a hole: there was one. */
+static bool head_missed(struct reader *r, struct stream *s)
+{
+	struct message *m = &s->x->f.response;
+
+	if (r->from == CLIENT || s->response_head || (r->side->lost == s->lost[SERVER] && r->side->doubt == 0))
+		return false;
+	s->response_head = true;
+	s->x->h2.fields_unknown = true;
+	m->first = r->side->frame_at;
+	m->version = VERSION_2;
+	m->head_complete = true;
+	return true;
+}
+
 static void data_begin(struct reader *r, struct span prefix)
 {
 	struct cursor c = cursor_of(prefix);
@@ -226,9 +241,8 @@ static void data_begin(struct reader *r, struct span prefix)
 		if (stream_idle(r->h, id))
 			http2_fault(r, NULL, VIOLATION_H2_FRAME, span_none());
 		r->side->ignored = true;
-	} else if (data_stream(r) == NULL) {            /* before its head, or behind END_STREAM */
-		if (!s->x->h2.fields_unknown && !r->h->holes)
-			http2_fault(r, s, VIOLATION_H2_FRAME, span_none());
+	} else if (data_stream(r) == NULL && !head_missed(r, s)) {      /* before its head, or behind END_STREAM */
+		http2_fault(r, s, VIOLATION_H2_FRAME, span_none());
 		r->side->ignored = true;
 	}
 }
@@ -365,6 +379,24 @@ static bool first_frame_fits(struct reader *r, struct span head)
 	return false;
 }
 
+/* Numbers far above those in use are no streams, but bytes of something else. */
+static bool stream_near(const struct reader *r, const struct frame *f)
+{
+	uint32_t highest = r->h->list[stream_opener(f->stream)].highest;
+
+	return f->stream == 0 || highest == 0 || f->stream <= highest + STREAMS_AHEAD;
+}
+
+static bool head_fits(const struct reader *r, struct span head)
+{
+	struct frame f;
+
+	if (!frame_plausible(head, r->from))
+		return false;
+	f = frame_of(head);
+	return stream_near(r, &f);
+}
+
 static void frame_begin(struct reader *r, struct span head)
 {
 	struct h2_side *side = r->side;
@@ -380,7 +412,7 @@ static void frame_begin(struct reader *r, struct span head)
 	if (rule == VIOLATION_COUNT && breaks_block(side))
 		rule = VIOLATION_H2_FRAME;
 	if (side->doubt != 0) {
-		if (rule != VIOLATION_COUNT || !frame_plausible(head, r->from)) {
+		if (rule != VIOLATION_COUNT || !head_fits(r, head)) {
 			lose(r, FRAME_HEAD);
 			return;
 		}
@@ -559,17 +591,15 @@ static bool frame_starts(struct reader *r, struct span s, bool piece_start)
 	bool exact;
 	unsigned n;
 
-	if (!frame_plausible(s, r->from))
+	if (!head_fits(r, s))
 		return false;
 	n = frame_chain(s, r->from, &exact);
 	return n >= (piece_start ? 1 : 2) || (n == 1 && (exact || stream_is_open(r, s)));
 }
 
-static bool found(struct reader *r, struct span s)
+static bool found(struct reader *r)
 {
-	r->rest = s;
 	r->side->state = H2_HEAD;
-	r->side->n_held = 0;
 	r->side->doubt = SURE_AFTER;
 	r->side->spoke = true;
 	return true;
@@ -593,6 +623,33 @@ static bool found_preface(struct reader *r)
 	return true;
 }
 
+/* A piece too short for a head may begin one. True: with this piece it is whole, and a frame's. */
+static bool held_starts(struct reader *r)
+{
+	struct h2_side *side = r->side;
+	uint8_t head[FRAME_HEAD];
+	size_t n = FRAME_HEAD - side->n_held;
+	struct span whole = span_of(head, sizeof head), next;
+
+	memcpy(head, side->held, side->n_held);
+	memcpy(head + side->n_held, r->rest.at, n);
+	next = span_from(r->rest, n + frame_of(whole).length);
+	return head_fits(r, whole) && (next.len < FRAME_HEAD || frame_plausible(next, r->from));
+}
+
+static void hold_piece(struct reader *r)
+{
+	struct h2_side *side = r->side;
+
+	if (side->n_held == 0) {
+		side->frame_at = r->at;
+		side->frame_offset = reader_offset(r);
+	}
+	memcpy(side->held + side->n_held, r->rest.at, r->rest.len);
+	side->n_held = (uint8_t)(side->n_held + r->rest.len);
+	r->rest = span_none();
+}
+
 static bool step_lost(struct reader *r)
 {
 	struct span s = r->rest;
@@ -600,15 +657,28 @@ static bool step_lost(struct reader *r)
 
 	if (start && found_preface(r))
 		return true;
+	if (start && r->side->n_held + s.len < FRAME_HEAD) {
+		hold_piece(r);
+		return false;
+	}
+	if (start && r->side->n_held != 0) {
+		if (held_starts(r))
+			return found(r);
+		r->side->n_held = 0;
+	}
 	while (s.len >= FRAME_HEAD) {
 		size_t zero = start ? 0 : span_index(s, 0);     /* every plausible head begins with 0 */
 
 		s = span_from(s, zero);
-		if (frame_starts(r, s, start))
-			return found(r, s);
+		if (frame_starts(r, s, start)) {
+			r->side->lost += r->rest.len - s.len;
+			r->rest = s;
+			return found(r);
+		}
 		s = span_from(s, 1);
 		start = false;
 	}
+	r->side->lost += r->rest.len;
 	r->rest = span_none();
 	return false;
 }
@@ -688,8 +758,11 @@ static void catch_up(struct reader *r, uint64_t jump, uint64_t missing)
 {
 	struct h2_side *side = r->side;
 
-	if (jump == 0 || side->state == H2_LOST) {
+	if (jump == 0)
+		return;
+	if (side->state == H2_LOST) {
 		side->lost += jump;
+		side->n_held = 0;
 		return;
 	}
 	if (side->state == H2_PREFIX && jump <= side->rest - side->n_held)

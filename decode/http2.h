@@ -57,6 +57,8 @@ enum block_kind {
 };
 
 struct block {                          /* a header block while it comes */
+	struct mark at;                 /* its first byte */
+	uint64_t offset;
 	uint32_t stream;                /* that its frames are on */
 	uint32_t owner;                 /* whose message it is: the promised stream of PUSH_PROMISE */
 	uint32_t fields, bytes;

@@ -31,7 +31,7 @@ static void broken(const struct taker *t, enum violation rule, struct span name,
 	}
 	v = value.len < sizeof line - n ? value.len : sizeof line - n;
 	memcpy(line + n, value.at, v);
-	exchange_broken(taker_message(t), rule, t->r->side->frame_at, t->r->side->frame_offset, span_of(line, n + v));
+	exchange_broken(taker_message(t), rule, t->b->at, t->b->offset, span_of(line, n + v));
 }
 
 /* ---- the head as text ----------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ static void take_interim(struct taker *t, uint16_t status)
 
 	t->b->interim = true;
 	if (x->f.n_interim == 0) {
-		x->f.interim_at = t->r->side->frame_at;
+		x->f.interim_at = t->b->at;
 		exchange_notable(x, ROLE_INTERIM, SERVER, x->f.interim_at);
 	}
 	if (x->f.n_interim < LIMIT_INTERIM)
@@ -137,7 +137,7 @@ static void response_begins(struct taker *t)
 	if (t->s->response_head)
 		return;
 	t->s->response_head = true;
-	m->first = t->r->side->frame_at;
+	m->first = t->b->at;
 	m->version = VERSION_2;
 	m->early = !x->f.request.complete && !t->s->from_before;
 	m->head_bytes = t->b->bytes;
@@ -279,14 +279,17 @@ static void take_trailer(struct taker *t, struct span name, struct span value)
 
 /* ---- a field -------------------------------------------------------------------------------- */
 
-/* A block on a stream that began before the capture, or in a hole, is a message's head if this is in it. */
-static bool shows_head(struct taker *t, struct span name, bool unknown)
+/* A block on a stream that began before the capture, or in a hole, is a message's head if it has one of the pseudo-headers
+ * of its side: they are in the static table, so that a head without any that we know is rare. */
+static bool shows_head(struct taker *t, struct span name)
 {
 	const struct pseudo *p = span_at(name, 0) == ':' ? pseudo_of(name) : NULL;
 
-	if (p != NULL && p->kind != t->b->kind && t->b->fields == 0)
-		t->r->h->wrong_way |= t->r->h->list[CLIENT].first == 0 && t->r->side->frame.type == FRAME_HEADERS;
-	return p != NULL ? p->kind == t->b->kind : unknown && t->b->kind == BLOCK_REQUEST;
+	if (p == NULL)
+		return false;
+	if (p->kind != t->b->kind && t->r->side->frame.type != FRAME_PUSH_PROMISE)
+		t->r->h->wrong_way |= t->r->h->list[CLIENT].first == 0;
+	return p->kind == t->b->kind;
 }
 
 static bool open_orphan(struct taker *t)
@@ -294,7 +297,7 @@ static bool open_orphan(struct taker *t)
 	struct reader *r = t->r;
 
 	t->b->orphan = false;
-	t->s = stream_open(r->h, t->b->owner, r->side->frame_at);
+	t->s = stream_open(r->h, t->b->owner, t->b->at);
 	if (t->s == NULL) {
 		t->b->kind = BLOCK_ANY;
 		return false;
@@ -303,7 +306,7 @@ static bool open_orphan(struct taker *t)
 		t->s->from_before = true;
 		return true;
 	}
-	t->s->x->f.request.first = r->side->frame_at;
+	t->s->x->f.request.first = t->b->at;
 	t->s->x->f.request.version = VERSION_2;
 	return true;
 }
@@ -339,10 +342,9 @@ static void take_field(void *ctx, struct span name, struct span value, bool unkn
 	b->unknown |= unknown;
 	if (b->kind == BLOCK_ANY)
 		return;
-	if (t->s == NULL && !(b->orphan && shows_head(t, name, unknown) && open_orphan(t)))
+	if (t->s == NULL && !(b->orphan && shows_head(t, name) && open_orphan(t)))
 		return;
-	if (unknown)
-		t->s->x->h2.fields_unknown = true;
+	t->s->x->h2.fields_unknown |= b->unknown;
 	if (!count_field(t, name, value) || unknown)
 		return;
 	if (span_at(name, 0) == ':')
@@ -449,7 +451,7 @@ static void undecodable(struct taker *t, enum hpack_result result, struct span f
 			struct message *m = taker_message(t);
 
 			if (m->first.packet == 0)
-				m->first = t->r->side->frame_at;
+				m->first = t->b->at;
 			http2_fault(t->r, t->s, VIOLATION_H2_HPACK, span_first(fragment, 32));
 		}
 		http2_fault(t->r, NULL, VIOLATION_H2_HPACK, span_first(fragment, 32));
@@ -474,6 +476,7 @@ void message_fragment(struct reader *r, struct span fragment, bool last)
 	struct taker t = { r, b, b->kind > BLOCK_ANY && !b->orphan ? stream_find(r->h, b->owner) : NULL };
 	enum hpack_result result;
 
+	r->side->hpack.sure = r->side->doubt == 0;
 	result = b->dead ? HPACK_OK : hpack_block(&r->side->hpack, fragment, last, take_field, &t);
 	if (result != HPACK_OK) {
 		b->dead = true;

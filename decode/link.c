@@ -221,7 +221,7 @@ static enum step ppp(struct walk *w)
 {
 	uint16_t protocol;
 
-	if (span_at(w->c.rest, 0) == 0xff && span_at(w->c.rest, 1) == 0x03)
+	if (span_at(w->c.rest, 0) == 0xff)
 		cur_skip(&w->c, 2);
 	protocol = cur_u8(&w->c);
 	if ((protocol & 1) == 0)
@@ -260,7 +260,7 @@ static enum step pppoe(struct walk *w)
 	length = cur_u16(&w->c);
 	if (code != 0)
 		return walk_end(w, IP_OTHER);
-	if (length < walk_wire(w))
+	if (!w->c.failed && length < walk_wire(w))
 		walk_trim(w, length);
 	return STEP_PPP;
 }

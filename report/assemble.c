@@ -3,12 +3,46 @@
 
 #include "gateways.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-enum { INCIDENT_BYTES = 256 << 10, STEPS_MAX = 48, COLUMNS_MAX = 8, FILTER_BYTES = 512 };
+enum { INCIDENT_BYTES = 256 << 10 };
 
 /* ---- is it one? --------------------------------------------------------------------------- */
+
+static struct mark left_at(const struct exchange_fact *f)
+{
+	if (f->x.stream != 0 && f->h2.rst_stream[CLIENT].packet != 0)
+		return f->h2.rst_stream[CLIENT];
+	return f->conn.closed;
+}
+
+/* Had the upstream failed before the client went away? Then the client did not spoil it: it waited
+ * in vain. */
+static bool failed_before(const struct kept *u, int64_t left_ns)
+{
+	const struct exchange_fact *f = (const void *)u->fact;
+
+	if (u->fact->kind != FACT_EXCHANGE)
+		return false;
+	if (f->x.response.violations != 0 && f->x.response.first.time_ns < left_ns)
+		return true;
+	if (f->h2.rst_stream[SERVER].packet != 0 && f->h2.rst_stream[SERVER].time_ns < left_ns)
+		return true;
+	return f->conn.closing != CLOSING_NONE && f->conn.closer == SERVER &&
+	       f->conn.closed.time_ns < left_ns;
+}
+
+static bool left_first(const struct matter *m)
+{
+	const struct exchange_fact *f = (const void *)m->client->fact;
+
+	if (m->client->fact->kind != FACT_EXCHANGE || !client_aborted(f))
+		return false;
+	for (unsigned i = 0; i < m->n_trials; i++)
+		if (failed_before(m->trials[i], left_at(f).time_ns))
+			return false;
+	return true;
+}
 
 static uint8_t symptom_of(const struct matter *m)
 {
@@ -16,13 +50,17 @@ static uint8_t symptom_of(const struct matter *m)
 
 	if (m->client->fact->kind == FACT_BRIEF)
 		return SYMPTOM_TRUNCATED;
-	if (client_aborted(f))
+	if (left_first(m))
 		return SYMPTOM_CLIENT_ABORT;
-	if (f->x.outcome == OUTCOME_GARBLED || (f->x.status == 0 && f->x.response.first.packet != 0 && f->x.stream == 0))
+	if (f->x.outcome == OUTCOME_GARBLED ||
+	    (f->x.status == 0 && f->x.response.first.packet != 0 && f->x.stream == 0))
 		return SYMPTOM_GARBLED;
 	if (f->x.status >= 400)
 		return SYMPTOM_ERROR_STATUS;
-	return f->x.status != 0 && f->x.response.first.packet != 0 ? SYMPTOM_TRUNCATED : SYMPTOM_NO_RESPONSE;
+	if (f->x.outcome == OUTCOME_COMPLETE)
+		return SYMPTOM_GARBLED;
+	return f->x.status != 0 && f->x.response.first.packet != 0 ? SYMPTOM_TRUNCATED
+								   : SYMPTOM_NO_RESPONSE;
 }
 
 static uint16_t status_of(const struct matter *m)
@@ -42,16 +80,21 @@ static bool wanted(const struct report_options *o, uint16_t status)
 
 static bool symptom_wanted(const struct report_options *o, uint8_t symptom)
 {
-	return o->symptoms == 0 ? symptom != SYMPTOM_CLIENT_ABORT : (o->symptoms >> symptom & 1) != 0;
+	return o->symptoms == 0 ? symptom != SYMPTOM_CLIENT_ABORT
+				: (o->symptoms >> symptom & 1) != 0;
 }
 
 bool matter_matters(const struct matter *m, const struct report_options *o)
 {
 	if (m->client == NULL || wanted(o, status_of(m)))
 		return true;
-	for (unsigned i = 0; i < m->n_trials; i++)
-		if (m->trials[i]->guilty >= 0)
+	for (unsigned i = 0; i < m->n_trials; i++) {
+		const struct exchange_fact *f = (const void *)m->trials[i]->fact;
+
+		if (m->trials[i]->guilty >= 0 ||
+		    (m->trials[i]->fact->kind == FACT_EXCHANGE && f->x.response.violations != 0))
 			return true;
+	}
 	return symptom_of(m) != SYMPTOM_ERROR_STATUS && m->n_trials != 0;
 }
 
@@ -59,7 +102,10 @@ bool matter_matters(const struct matter *m, const struct report_options *o)
 static bool explains(uint8_t cause, uint8_t symptom)
 {
 	switch (cause) {
-	case CAUSE_UNEXPLAINED: case CAUSE_NO_UPSTREAM_ATTEMPT: case CAUSE_CLIENT_ABORTED: case CAUSE_UPSTREAM_ERROR:
+	case CAUSE_UNEXPLAINED:
+	case CAUSE_NO_UPSTREAM_ATTEMPT:
+	case CAUSE_CLIENT_ABORTED:
+	case CAUSE_UPSTREAM_ERROR:
 		return false;
 	case CAUSE_GATEWAY_REFUSED:
 		return symptom != SYMPTOM_ERROR_STATUS;
@@ -68,7 +114,8 @@ static bool explains(uint8_t cause, uint8_t symptom)
 	}
 }
 
-static bool is_incident(const struct matter *m, const struct report_options *o, const struct verdict *v)
+static bool is_incident(const struct matter *m, const struct report_options *o,
+			const struct verdict *v)
 {
 	uint8_t symptom;
 
@@ -102,27 +149,45 @@ static const struct exchange_fact *client_of_brief(struct arena *a, const struct
 	f->head.size = sizeof *f;
 	f->head.kind = FACT_EXCHANGE;
 	f->final = true;
-	f->x = (struct exchange_facts){
-		.ordinal = b->ordinal, .stream = b->stream, .reused = b->ordinal > 1, .tls = b->tls, .method = b->method, .outcome = b->outcome,
-		.status = b->status, .idle_ns = b->idle_ns, .target_hash = b->target_hash, .path_hash = b->path_hash, .tail_hash = b->tail_hash,
-		.authority_hash = b->authority_hash, .agent_hash = b->agent_hash, .pass_hash = b->pass_hash, .grpc_status = -1
-	};
-	f->x.request = (struct message){ .first = b->request, .last = b->request, .head_end = b->request, .head_bytes = b->request_head_bytes,
-		.body_bytes = b->request_body, .declared = UINT64_MAX, .version = b->version, .head_complete = true, .complete = true, .signs = b->signs };
-	f->x.response = (struct message){ .first = b->response_first, .last = b->response, .head_end = b->response_first, .head_bytes = b->response_head_bytes,
-		.body_bytes = b->response_body, .declared = UINT64_MAX, .version = b->response_version, .head_complete = true, .complete = true,
-		.signs = b->response_signs };
+	f->x = (struct exchange_facts){ .ordinal = b->ordinal,
+					.stream = b->stream,
+					.reused = b->ordinal > 1,
+					.tls = b->tls,
+					.method = b->method,
+					.outcome = b->outcome,
+					.status = b->status,
+					.idle_ns = b->idle_ns,
+					.target_hash = b->target_hash,
+					.path_hash = b->path_hash,
+					.tail_hash = b->tail_hash,
+					.authority_hash = b->authority_hash,
+					.agent_hash = b->agent_hash,
+					.pass_hash = b->pass_hash,
+					.grpc_status = -1 };
+	f->x.request = (struct message){ .first = b->request,
+					 .last = b->request,
+					 .head_end = b->request,
+					 .head_bytes = b->request_head_bytes,
+					 .body_bytes = b->request_body,
+					 .declared = UINT64_MAX,
+					 .version = b->version,
+					 .head_complete = true,
+					 .complete = true,
+					 .signs = b->signs };
+	f->x.response = (struct message){ .first = b->response_first,
+					  .last = b->response,
+					  .head_end = b->response_first,
+					  .head_bytes = b->response_head_bytes,
+					  .body_bytes = b->response_body,
+					  .declared = UINT64_MAX,
+					  .version = b->response_version,
+					  .head_complete = true,
+					  .complete = true,
+					  .signs = b->response_signs };
 	memcpy(f->conn.end, b->end, sizeof f->conn.end);
 	f->conn.first = b->request;
 	f->conn.last = b->response;
 	return f;
-}
-
-static struct mark left_at(const struct exchange_fact *f)
-{
-	if (f->x.stream != 0 && f->h2.rst_stream[CLIENT].packet != 0)
-		return f->h2.rst_stream[CLIENT];
-	return f->conn.closed;
 }
 
 static void fill_client(struct case_file *c, const struct matter *m, struct arena *a)
@@ -131,10 +196,11 @@ static void fill_client(struct case_file *c, const struct matter *m, struct aren
 
 	if (m->client == NULL)
 		return;
-	f = m->client->fact->kind == FACT_BRIEF ? client_of_brief(a, (const void *)m->client->fact) : (const void *)m->client->fact;
+	f = m->client->fact->kind == FACT_BRIEF ? client_of_brief(a, (const void *)m->client->fact)
+						: (const void *)m->client->fact;
 	c->client = f;
 	c->client_id = m->client->id;
-	if (f != NULL && client_aborted(f)) {
+	if (f != NULL && left_first(m)) {
 		c->client_left_first = true;
 		c->client_left = left_at(f);
 	}
@@ -145,15 +211,24 @@ static void fill_client(struct case_file *c, const struct matter *m, struct aren
 	}
 }
 
-static bool fill_case(struct correlation *c, const struct matter *m, struct arena *a, bool final, struct case_file *out)
+static bool fill_case(struct correlation *c, const struct matter *m, struct arena *a, bool final,
+		      struct case_file *out)
 {
 	struct trial *earlier;
 
-	*out = (struct case_file){
-		.n_trials = m->n_trials, .front = m->front, .reaches_upstreams = m->reaches, .ambiguous = m->ambiguous, .client_encrypted = m->encrypted,
-		.model = matter_model(c, m, a), .learned = c->learned, .quality = c->quality, .limits = c->options->limits, .n_limits = c->options->n_limits,
-		.capture_first_ns = c->first_ns, .capture_last_ns = c->last_ns, .final = final
-	};
+	*out = (struct case_file){ .n_trials = m->n_trials,
+				   .front = m->front,
+				   .reaches_upstreams = m->reaches,
+				   .ambiguous = m->ambiguous,
+				   .client_encrypted = m->encrypted,
+				   .model = matter_model(c, m, a),
+				   .learned = c->learned,
+				   .quality = c->quality,
+				   .limits = c->options->limits,
+				   .n_limits = c->options->n_limits,
+				   .capture_first_ns = c->first_ns,
+				   .capture_last_ns = c->last_ns,
+				   .final = final };
 	fill_client(out, m, a);
 	out->trials = arena_alloc(a, (m->n_trials + 1) * sizeof *out->trials);
 	earlier = m->earlier != NULL ? arena_alloc(a, sizeof *earlier) : NULL;
@@ -178,10 +253,12 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 
 /* ---- what writers are given --------------------------------------------------------------- */
 
-static const struct exchange_view *view_of(struct correlation *c, struct arena *a, const struct kept *k)
+static const struct exchange_view *view_of(struct correlation *c, struct arena *a,
+					   const struct kept *k)
 {
 	struct exchange_view *v;
-	int back = roles_back(c->roles, &k->end[CLIENT], &k->end[SERVER]), front = roles_front(c->roles, &k->end[SERVER]);
+	int back = roles_back(c->roles, &k->end[CLIENT], &k->end[SERVER]),
+	    front = roles_front(c->roles, &k->end[SERVER]);
 
 	if (k->fact->kind != FACT_EXCHANGE && k->fact->kind != FACT_BRIEF)
 		return NULL;
@@ -209,22 +286,31 @@ static const struct conn_facts *conn_of(const struct kept *k)
 	const struct exchange_fact *x = (const void *)k->fact;
 	const struct conn_fact *f = (const void *)k->fact;
 
-	return k->fact->kind == FACT_EXCHANGE ? &x->conn : k->fact->kind == FACT_CONN ? &f->conn : NULL;
+	return k->fact->kind == FACT_EXCHANGE ? &x->conn
+	       : k->fact->kind == FACT_CONN   ? &f->conn
+					      : NULL;
 }
 
-static void fill_attempt(struct correlation *c, struct arena *a, const struct matter *m, unsigned i, const struct verdict *v, struct attempt *out)
+static void fill_attempt(struct correlation *c, struct arena *a, const struct matter *m, unsigned i,
+			 const struct verdict *v, struct attempt *out)
 {
 	const struct kept *k = m->trials[i];
-	const struct exchange_fact *x = k->fact->kind == FACT_EXCHANGE ? (const void *)k->fact : NULL;
+	const struct exchange_fact *x =
+		k->fact->kind == FACT_EXCHANGE ? (const void *)k->fact : NULL;
 	const struct brief_fact *b = k->fact->kind == FACT_BRIEF ? (const void *)k->fact : NULL;
 	const struct conn_facts *conn = conn_of(k);
 	bool own = k->fact->kind <= FACT_CONN;
 
-	*out = (struct attempt){
-		.upstream = k->end[SERVER], .connection = own ? (int64_t)k->fact->conn : -1, .exchange = k->id, .view = view_of(c, a, k),
-		.cause = (int)i == v->trial ? v->cause : k->guilty, .matched = m->matched[i], .idle_ns = -1, .closer = -1,
-		.began = k->begin, .ended = k->last
-	};
+	*out = (struct attempt){ .upstream = k->end[SERVER],
+				 .connection = own ? (int64_t)k->fact->conn : -1,
+				 .exchange = k->id,
+				 .view = view_of(c, a, k),
+				 .cause = (int)i == v->trial ? v->cause : k->guilty,
+				 .matched = m->matched[i],
+				 .idle_ns = -1,
+				 .closer = -1,
+				 .began = k->begin,
+				 .ended = k->last };
 	if (k->fact->kind == FACT_DNS)
 		out->upstream = (struct endpoint){ .port = 0 };
 	if (x != NULL) {
@@ -247,183 +333,6 @@ static void fill_attempt(struct correlation *c, struct arena *a, const struct ma
 	}
 }
 
-/* ---- the ladder --------------------------------------------------------------------------- */
-
-struct ladder { struct incident *i; const struct verdict *v; };
-
-static void step(struct ladder *l, struct mark at, unsigned from, unsigned to, const char *label, bool lost)
-{
-	struct incident *i = l->i;
-	struct step *s;
-
-	if (at.packet == 0 || i->n_steps == STEPS_MAX || from >= COLUMNS_MAX || to >= COLUMNS_MAX)
-		return;
-	for (unsigned n = 0; n < i->n_steps; n++)
-		if (i->steps[n].at.packet == at.packet && i->steps[n].from == from && i->steps[n].to == to)
-			return;
-	s = &i->steps[i->n_steps++];
-	*s = (struct step){ at, (uint8_t)from, (uint8_t)to, label, false, lost };
-	for (unsigned e = 0; e < i->n_evidence; e++)
-		s->decisive = s->decisive || i->evidence[e].at.packet == at.packet;
-}
-
-static const char *request_label(struct arena *a, const struct exchange_fact *f)
-{
-	struct span target = span_first(fact_text(f, f->x.target), 60);
-	char text[64];
-	size_t n = 0;
-
-	for (size_t i = 0; i < target.len && n < sizeof text - 1; i++)
-		text[n++] = target.at[i] > ' ' && target.at[i] < 0x7f ? (char)target.at[i] : '?';
-	text[n] = '\0';
-	return arena_text(a, "%s %s", f->x.method != METHOD_OTHER ? method_name((enum method)f->x.method) : "request", text);
-}
-
-static const char *closing_label(enum closing how)
-{
-	return how == CLOSING_FIN ? "FIN" : how == CLOSING_RST_ACK ? "RST, ACK" : "RST";
-}
-
-static void steps_of_client(struct ladder *l, const struct exchange_fact *f)
-{
-	struct arena *a = &l->i->arena;
-
-	step(l, f->x.request.first, 0, 1, request_label(a, f), false);
-	if (f->x.response.first.packet != 0)
-		step(l, f->x.response.first, 1, 0, f->x.status != 0 ? arena_text(a, "%u", f->x.status) : "bytes", false);
-	if (f->x.outcome != OUTCOME_COMPLETE && f->conn.closing != CLOSING_NONE)
-		step(l, f->conn.closed, f->conn.closer == CLIENT ? 0 : 1, f->conn.closer == CLIENT ? 1 : 0, closing_label(f->conn.closing), false);
-}
-
-static void steps_of_conn(struct ladder *l, const struct conn_facts *c, unsigned column)
-{
-	step(l, c->side[CLIENT].syn, 1, column, "SYN", false);
-	step(l, c->side[SERVER].syn, column, 1, "SYN, ACK", false);
-	step(l, c->side[SERVER].fin, column, 1, "FIN", false);
-	step(l, c->side[CLIENT].fin, 1, column, "FIN", false);
-	step(l, c->side[SERVER].rst.at, column, 1, c->side[SERVER].rst.kind == RST_WITH_ACK ? "RST, ACK" : "RST", false);
-	step(l, c->side[CLIENT].rst.at, 1, column, "RST", false);
-}
-
-static void steps_of_exchange(struct ladder *l, const struct exchange_fact *f, unsigned column)
-{
-	struct arena *a = &l->i->arena;
-
-	if (!f->x.reused)
-		steps_of_conn(l, &f->conn, column);
-	step(l, f->x.request.first, 1, column, request_label(a, f), f->x.request_acked.packet == 0);
-	if (f->x.response.first.packet != 0)
-		step(l, f->x.response.first, column, 1, f->x.status != 0 ? arena_text(a, "%u", f->x.status) : "bytes", false);
-	for (int side = CLIENT; side <= SERVER; side++)
-		step(l, f->h2.rst_stream[side], side == CLIENT ? 1 : column, side == CLIENT ? column : 1, "RST_STREAM", false);
-	if (f->x.outcome == OUTCOME_COMPLETE || !f->x.reused)
-		return;
-	step(l, f->conn.side[SERVER].fin, column, 1, "FIN", false);
-	step(l, f->conn.side[CLIENT].fin, 1, column, "FIN", false);
-	step(l, f->conn.side[SERVER].rst.at, column, 1, "RST", false);
-	step(l, f->conn.side[CLIENT].rst.at, 1, column, "RST", false);
-}
-
-static void steps_of_trial(struct ladder *l, const struct kept *k, unsigned column)
-{
-	const void *f = k->fact;
-	const struct syn_fact *syn = f;
-	const struct conn_fact *conn = f;
-	const struct brief_fact *brief = f;
-	struct arena *a = &l->i->arena;
-
-	switch (k->fact->kind) {
-	case FACT_EXCHANGE:
-		steps_of_exchange(l, f, column);
-		break;
-	case FACT_CONN:
-		steps_of_conn(l, &conn->conn, column);
-		break;
-	case FACT_SYN:
-		step(l, syn->first, 1, column, "SYN", true);
-		if (syn->syns > 1)
-			step(l, syn->last, 1, column, arena_text(a, "SYN (%u in all)", syn->syns), true);
-		step(l, syn->icmp.at, column, 1, "ICMP", false);
-		break;
-	case FACT_BRIEF:
-		step(l, brief->request, 1, column, "request", false);
-		step(l, brief->response_first, column, 1, arena_text(a, "%u", brief->status), false);
-		break;
-	case FACT_ARP:
-		step(l, k->begin, 1, column, "who has it?", true);
-		break;
-	case FACT_DNS:
-		step(l, k->begin, 1, column, "DNS question", false);
-		if (k->last.packet != k->begin.packet)
-			step(l, k->last, column, 1, "DNS answer", false);
-		break;
-	default:
-		step(l, k->begin, column, 1, "ICMP", false);
-		break;
-	}
-}
-
-static int compare_steps(const void *a, const void *b)
-{
-	const struct step *x = a, *y = b;
-
-	return (x->at.packet > y->at.packet) - (x->at.packet < y->at.packet);
-}
-
-static void fill_ladder(struct incident *i, const struct matter *m, const struct verdict *v)
-{
-	struct ladder l = { i, v };
-	char text[ENDPOINT_TEXT];
-
-	i->steps = arena_alloc(&i->arena, STEPS_MAX * sizeof *i->steps);
-	if (i->steps == NULL)
-		return;
-	i->columns[i->n_columns++] = "client";
-	i->columns[i->n_columns++] = "gateway";
-	for (unsigned t = 0; t < m->n_trials && i->n_columns < COLUMNS_MAX; t++)
-		i->columns[i->n_columns++] = m->trials[t]->fact->kind == FACT_DNS ? "name server" :
-			arena_text(&i->arena, "%s", endpoint_text(&m->trials[t]->end[SERVER], text));
-	if (m->client != NULL && m->client->fact->kind == FACT_EXCHANGE)
-		steps_of_client(&l, (const void *)m->client->fact);
-	for (unsigned t = 0; t < m->n_trials; t++)
-		steps_of_trial(&l, m->trials[t], t + 2);
-	qsort(i->steps, i->n_steps, sizeof *i->steps, compare_steps);
-}
-
-/* ---- the display filter ------------------------------------------------------------------- */
-
-static void fill_filter(struct incident *i, const struct matter *m)
-{
-	char streams[FILTER_BYTES] = "";
-	size_t at = 0;
-	uint64_t first = UINT64_MAX, last = 0;
-	bool all = true;
-
-	if (m->client != NULL)
-		at += (size_t)snprintf(streams, sizeof streams, "%u", m->client->fact->conn);
-	for (unsigned t = 0; t < m->n_trials && at < sizeof streams - 16; t++) {
-		if (m->trials[t]->fact->kind > FACT_CONN)
-			all = false;
-		else
-			at += (size_t)snprintf(streams + at, sizeof streams - at, "%s%u", at != 0 ? ", " : "", m->trials[t]->fact->conn);
-	}
-	for (unsigned n = 0; n < i->n_steps; n++) {
-		first = i->steps[n].at.packet < first ? i->steps[n].at.packet : first;
-		last = i->steps[n].at.packet > last ? i->steps[n].at.packet : last;
-	}
-	for (unsigned n = 0; n < i->n_evidence; n++) {
-		first = i->evidence[n].at.packet < first ? i->evidence[n].at.packet : first;
-		last = i->evidence[n].at.packet > last ? i->evidence[n].at.packet : last;
-	}
-	if (first > last)
-		i->filter = arena_text(&i->arena, "tcp.stream in {%s}", streams);
-	else if (all && at != 0)
-		i->filter = arena_text(&i->arena, "tcp.stream in {%s} && frame.number in {%llu..%llu}", streams,
-		                       (unsigned long long)first, (unsigned long long)last);
-	else
-		i->filter = arena_text(&i->arena, "frame.number in {%llu..%llu}", (unsigned long long)first, (unsigned long long)last);
-}
-
 /* ---- the incident ------------------------------------------------------------------------- */
 
 static void take_verdict(struct incident *i, const struct verdict *v)
@@ -444,7 +353,8 @@ static void take_verdict(struct incident *i, const struct verdict *v)
 
 static void fill_request(struct incident *i, const struct matter *m)
 {
-	const struct kept *k = m->client != NULL && m->client->fact->kind == FACT_EXCHANGE ? m->client : NULL;
+	const struct kept *k =
+		m->client != NULL && m->client->fact->kind == FACT_EXCHANGE ? m->client : NULL;
 	const struct exchange_fact *f;
 
 	i->method = i->authority = i->target = span_none();
@@ -454,13 +364,15 @@ static void fill_request(struct incident *i, const struct matter *m)
 	if (k == NULL)
 		return;
 	f = (const void *)k->fact;
-	i->method = f->x.method_text.len != 0 ? fact_text(f, f->x.method_text) : span_text(method_name((enum method)f->x.method));
+	i->method = f->x.method_text.len != 0 ? fact_text(f, f->x.method_text)
+					      : span_text(method_name((enum method)f->x.method));
 	i->authority = fact_text(f, f->x.authority);
 	i->target = fact_text(f, f->x.target);
 	i->version = f->x.request.version;
 }
 
-static void fill_gateway(struct correlation *c, struct incident *i, const struct matter *m, const struct gateway_model *model)
+static void fill_gateway(struct correlation *c, struct incident *i, const struct matter *m,
+			 const struct gateway_model *model)
 {
 	const struct gateway *g = m->gateway != NO_GATEWAY ? &c->roles->gateways[m->gateway] : NULL;
 
@@ -476,7 +388,8 @@ static void fill_gateway(struct correlation *c, struct incident *i, const struct
 
 static void fill_upstream(struct incident *i, const struct matter *m, const struct verdict *v)
 {
-	const struct kept *k = v->trial >= 0 && (unsigned)v->trial < m->n_trials ? m->trials[v->trial] : NULL;
+	const struct kept *k =
+		v->trial >= 0 && (unsigned)v->trial < m->n_trials ? m->trials[v->trial] : NULL;
 
 	if (k == NULL && m->n_trials != 0 && v->cause != CAUSE_NO_UPSTREAM_ATTEMPT)
 		k = m->trials[m->n_trials - 1];
@@ -549,8 +462,8 @@ static struct incident *incident_new(struct correlation *c, const struct matter 
 	i->attempts = arena_alloc(&i->arena, (m->n_trials + 1) * sizeof *i->attempts);
 	for (unsigned t = 0; i->attempts != NULL && t < m->n_trials; t++)
 		fill_attempt(c, &i->arena, m, t, &v, &i->attempts[i->n_attempts++]);
-	fill_ladder(i, m, &v);
-	fill_filter(i, m);
+	steps_fill(i, m);
+	steps_filter(i, m);
 	return i;
 }
 
@@ -592,10 +505,12 @@ void found_free(struct correlation *c, struct found *x)
 
 void found_judge(struct correlation *c, struct found *x, bool final)
 {
-	const struct kept *last = x->matter.n_trials != 0 ? x->matter.trials[x->matter.n_trials - 1] : NULL;
+	const struct kept *last =
+		x->matter.n_trials != 0 ? x->matter.trials[x->matter.n_trials - 1] : NULL;
 	struct incident *i;
 
-	if (x->incident != NULL && last != NULL && !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S))
+	if (x->incident != NULL && last != NULL &&
+	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S))
 		return;
 	i = incident_new(c, &x->matter, final);
 	if (i != NULL && x->incident != NULL)

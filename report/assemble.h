@@ -9,10 +9,10 @@
 
 #include "correlate.h"
 
-struct found {                          /* a matter that may be an incident */
-	struct matter matter;           /* its facts are held */
-	struct incident *incident;      /* as judged last; NULL: none */
-	struct mark closed;             /* orders incidents */
+struct found {                     /* a matter that may be an incident */
+	struct matter matter;      /* its facts are held */
+	struct incident *incident; /* as judged last; NULL: none */
+	struct mark closed;        /* orders incidents */
 	int64_t began_ns;
 };
 
@@ -21,7 +21,13 @@ bool matter_matters(const struct matter *m, const struct report_options *o);
 
 struct found *found_new(struct correlation *c, const struct matter *m); /* NULL: no memory */
 void found_free(struct correlation *c, struct found *x);
-/* Judges with what is known now. Keeps an older incident where too much of its time has been forgotten. */
+/* Judges with what is known now. Keeps an older incident where too much of its time has been
+ * forgotten. */
 void found_judge(struct correlation *c, struct found *x, bool final);
+
+/* steps.c: what passed between client, gateway and upstreams, in time; evidence must be there
+ * already. */
+void steps_fill(struct incident *i, const struct matter *m);
+void steps_filter(struct incident *i, const struct matter *m);
 
 #endif

@@ -1,7 +1,8 @@
 /* assign.c - the cheapest assignment of rows to columns: shortest augmenting paths with potentials
  *
  * H. W. Kuhn, "The Hungarian method for the assignment problem", in the O(rows² · columns) form of
- * R. Jonker and A. Volgenant (1987). A row may also stay alone: it has a column of its own for that.
+ * R. Jonker and A. Volgenant (1987). A row may also stay alone: it has a column of its own for
+ * that.
  */
 #include "assign.h"
 
@@ -9,7 +10,7 @@
 
 enum { ALL = ASSIGN_COLUMNS_MAX + ASSIGN_ROWS_MAX + 1 };
 
-struct search {                         /* rows and columns count from 1; column 0 is where a row begins */
+struct search { /* rows and columns count from 1; column 0 is where a row begins */
 	double row_price[ASSIGN_ROWS_MAX + 1], column_price[ALL];
 	double least[ALL];
 	unsigned row_of[ALL], came_from[ALL];

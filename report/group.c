@@ -1,4 +1,5 @@
-/* group.c - incidents with the same cause, gateway, upstream and categorical detail are one group */
+/* group.c - incidents with the same cause, gateway, upstream and categorical detail are one group
+ */
 #include "group.h"
 
 #include "../capture/hash.h"
@@ -7,7 +8,10 @@
 
 enum { GROUPS_MAX = 20000, KEY_BYTES = 512, BUCKETS = 4096, TIMELINE = 40 };
 
-struct grouped { uint64_t key; int32_t next; };
+struct grouped {
+	uint64_t key;
+	int32_t next;
+};
 
 struct grouping {
 	struct group *groups;
@@ -117,10 +121,16 @@ static int find_or_add(struct grouping *g, const struct incident *i)
 		return -1;
 	at = (int)g->n++;
 	to = &g->groups[at];
-	*to = (struct group){
-		.id = (uint32_t)at + 1, .cause = i->cause, .fault = i->fault, .confidence = i->confidence, .has_gateway = i->has_gateway,
-		.has_upstream = i->has_upstream, .gateway = i->gateway, .upstream = i->upstream, .first_ns = i->time_ns, .last_ns = i->time_ns
-	};
+	*to = (struct group){ .id = (uint32_t)at + 1,
+			      .cause = i->cause,
+			      .fault = i->fault,
+			      .confidence = i->confidence,
+			      .has_gateway = i->has_gateway,
+			      .has_upstream = i->has_upstream,
+			      .gateway = i->gateway,
+			      .upstream = i->upstream,
+			      .first_ns = i->time_ns,
+			      .last_ns = i->time_ns };
 	copy_words(g, to, i);
 	g->grouped[at] = (struct grouped){ key, g->buckets[key % BUCKETS] };
 	g->buckets[key % BUCKETS] = at;
@@ -164,7 +174,8 @@ static const struct detail *detail_named(const struct incident *i, const char *n
 	return NULL;
 }
 
-/* The spread of each time that was measured in the group's incidents; `members` has them in order. */
+/* The spread of each time that was measured in the group's incidents; `members` has them in order.
+ */
 static void spread(struct group *to, struct incident **members, int64_t *values)
 {
 	const struct incident *first = to->example;
@@ -181,7 +192,8 @@ static void spread(struct group *to, struct incident **members, int64_t *values)
 				values[n++] = v->ns;
 		}
 		qsort(values, n, sizeof *values, compare_ns);
-		to->spreads[to->n_spreads++] = (struct spread){ first->details[d].name, values[0], values[n / 2], values[n - 1] };
+		to->spreads[to->n_spreads++] = (struct spread){ first->details[d].name, values[0],
+								values[n / 2], values[n - 1] };
 	}
 }
 
@@ -235,7 +247,8 @@ static bool number(struct grouping *g, struct incident **incidents, unsigned n)
 	return true;
 }
 
-void grouping_end(struct grouping *g, struct incident **incidents, unsigned n, int64_t first_ns, int64_t last_ns)
+void grouping_end(struct grouping *g, struct incident **incidents, unsigned n, int64_t first_ns,
+		  int64_t last_ns)
 {
 	struct incident **members = malloc((n + 1) * sizeof *members);
 	int64_t *values = malloc((n + 1) * sizeof *values);

@@ -23,7 +23,8 @@ enum {                                          /* what lines are made of */
 struct cell { char bytes[16]; uint8_t len; };
 struct row { unsigned used; struct cell cells[ROW_MAX]; };
 
-struct geometry { unsigned first, gap, columns, packet_end, time_end; bool in_ms; int64_t from_ns; };
+/* Columns `base` to `columns` are drawn: the client's is not where nothing of it was captured. */
+struct geometry { unsigned first, gap, base, columns, packet_end, time_end; bool in_ms; int64_t from_ns; };
 
 static void set(struct row *r, unsigned x, const char *bytes, size_t len)
 {
@@ -83,12 +84,12 @@ static void row_print(struct page *p, const struct row *r)
 
 static unsigned column_x(const struct geometry *g, unsigned column)
 {
-	return g->first + column * g->gap;
+	return g->first + (column - g->base) * g->gap;
 }
 
 static void life_lines(struct row *r, const struct geometry *g, unsigned line)
 {
-	for (unsigned c = 0; c < g->columns; c++)
+	for (unsigned c = g->base; c < g->columns; c++)
 		set_sign(r, column_x(g, c), line);
 }
 
@@ -121,7 +122,7 @@ static void arrow(struct row *r, const struct geometry *g, const struct step *s)
 
 	for (x = left + 1; x < right; x++)
 		set_sign(r, x, LINE_ACROSS);
-	for (unsigned c = 0; c < g->columns; c++)
+	for (unsigned c = g->base; c < g->columns; c++)
 		if (column_x(g, c) > left && column_x(g, c) < right)
 			set_sign(r, column_x(g, c), LINE_CROSSED);
 	if (s->lost) {                          /* it stops two thirds of the way */
@@ -143,7 +144,7 @@ static void arrow(struct row *r, const struct geometry *g, const struct step *s)
 
 static bool visible_step(const struct geometry *g, const struct step *s)
 {
-	return s->from < g->columns && s->to < g->columns;
+	return s->from >= g->base && s->to >= g->base && s->from < g->columns && s->to < g->columns;
 }
 
 static void draw_step(struct page *p, struct row *r, const struct geometry *g, const struct step *s)
@@ -177,7 +178,7 @@ static void draw_pause(struct page *p, struct row *r, const struct geometry *g, 
 	row_clear(r);
 	life_lines(r, g, LINE_DOTTED);
 	duration_text(ns, text);
-	set_label(r, column_x(g, g->columns > 1 ? g->columns - 2 : 0) + 2, g->gap - 3, text);
+	set_label(r, column_x(g, g->columns > g->base + 1 ? g->columns - 2 : g->base) + 2, g->gap - 3, text);
 	page_style(p, STYLE_DIM);
 	row_print(p, r);
 	page_style(p, STYLE_PLAIN);
@@ -201,7 +202,7 @@ static void draw_heads(struct page *p, struct row *r, const struct geometry *g, 
 	row_clear(r);
 	right_aligned(r, "packet", g->packet_end);
 	right_aligned(r, g->in_ms ? "ms" : "s", g->time_end);
-	for (unsigned c = 0; c < g->columns; c++) {
+	for (unsigned c = g->base; c < g->columns; c++) {
 		const char *name = i->columns[c] != NULL ? i->columns[c] : "";
 		unsigned width = (unsigned)escape_columns(span_text(name), ESCAPE_OWN_WORDS), x = column_x(g, c);
 
@@ -214,10 +215,33 @@ static void draw_heads(struct page *p, struct row *r, const struct geometry *g, 
 	page_style(p, STYLE_PLAIN);
 }
 
+static unsigned first_used(const struct incident *i)
+{
+	unsigned base = i->n_columns > 1 ? 1 : 0;
+
+	for (unsigned s = 0; s < i->n_steps; s++)
+		if (i->steps[s].from == 0 || i->steps[s].to == 0)
+			base = 0;
+	return base;
+}
+
+/* Room between the first and the last life line: the last one's name is centred on it. */
+static unsigned room_for_gaps(const struct page *p, const struct incident *i, unsigned first)
+{
+	const char *last = i->columns[i->n_columns - 1];
+	unsigned width = p->width < ROW_MAX ? p->width : ROW_MAX, right = NOTE_ROOM;
+
+	if (last != NULL && strlen(last) / 2 > right)
+		right = (unsigned)strlen(last) / 2;
+	if (right > GAP_MAX / 2)
+		right = GAP_MAX / 2;
+	return width > first + right + 1 ? width - first - right - 1 : 0;
+}
+
 static struct geometry geometry_of(const struct page *p, const struct incident *i, unsigned indent)
 {
-	struct geometry g = { .columns = i->n_columns, .from_ns = i->steps[0].at.time_ns };
-	unsigned width = p->width < ROW_MAX ? p->width : ROW_MAX, room;
+	struct geometry g = { .columns = i->n_columns, .base = first_used(i), .from_ns = i->steps[0].at.time_ns };
+	unsigned room, gaps;
 	int64_t last_ns = g.from_ns;
 
 	for (unsigned s = 0; s < i->n_steps; s++)
@@ -227,10 +251,11 @@ static struct geometry geometry_of(const struct page *p, const struct incident *
 	g.packet_end = indent + 8;
 	g.time_end = g.packet_end + 10;
 	g.first = g.time_end + 5;
-	room = width > g.first + NOTE_ROOM ? width - g.first - NOTE_ROOM : 0;
-	while (g.columns > 2 && room / (g.columns - 1) < GAP_MIN)
+	room = room_for_gaps(p, i, g.first);
+	while (g.columns > g.base + 2 && room / (g.columns - g.base - 1) < GAP_MIN)
 		g.columns--;
-	g.gap = g.columns > 1 ? room / (g.columns - 1) : GAP_MAX;
+	gaps = g.columns - g.base - (g.columns > g.base ? 1 : 0);
+	g.gap = gaps > 0 ? room / gaps : GAP_MAX;
 	if (g.gap > GAP_MAX)
 		g.gap = GAP_MAX;
 	if (g.gap < GAP_MIN)

@@ -1,8 +1,8 @@
 /* learn.c - what the capture as a whole teaches, bounded in memory
  *
  * One entry for each server (address and port) and one for each address, the least recently used
- * forgotten first. What happened when is kept in rings that grow with use and never beyond their bound:
- * questions about times that a ring no longer covers are answered with "not seen".
+ * forgotten first. What happened when is kept in rings that grow with use and never beyond their
+ * bound: questions about times that a ring no longer covers are answered with "not seen".
  */
 #include "learn.h"
 
@@ -11,23 +11,36 @@
 #include <stdlib.h>
 
 enum {
-	SERVERS_MAX     = 4096,
-	HOSTS_MAX       = 4096,
-	EVENTS_FIRST    = 16,           /* a ring's first size; doubled while the budget lasts */
-	EVENTS_MAX      = 4096,
-	EVENTS_BUDGET   = 96 * 1024,    /* entries in all rings together: 2.3 MiB */
-	IDLE_SAMPLES    = 64,
+	SERVERS_MAX = 4096,
+	HOSTS_MAX = 4096,
+	EVENTS_FIRST = 16, /* a ring's first size; doubled while the budget lasts */
+	EVENTS_MAX = 4096,
+	EVENTS_BUDGET = 96 * 1024, /* entries in all rings together: 2.3 MiB */
+	IDLE_SAMPLES = 64,
 	REUSE_CANDIDATES = 4,
-	QUEUE_EVENTS    = 64,
-	CONN_CACHE      = 4096,
-	IDLE_CLOSE_MS   = 200           /* a close sooner after the last byte is no idle limit */
+	QUEUE_EVENTS = 64,
+	CONN_CACHE = 4096,
+	IDLE_CLOSE_MS = 200 /* a close sooner after the last byte is no idle limit */
 };
 
-struct event { int64_t time_ns; uint64_t packet; uint32_t conn; };
-struct events { struct event *at; uint32_t size, next, kept; bool lost; };       /* a ring: next is the oldest once full; lost: older ones were overwritten */
+struct event {
+	int64_t time_ns;
+	uint64_t packet;
+	uint32_t conn;
+};
+struct events {
+	struct event *at;
+	uint32_t size, next, kept;
+	bool lost;
+}; /* a ring: next is the oldest once full; lost: older ones were overwritten */
 
 enum queue_sign { QUEUE_SYN_DROPPED, QUEUE_UNACKED, QUEUE_ACKED_UNANSWERED, QUEUE_SYN_ACK_RESENT };
-struct queue_event { int64_t opened_ns; struct mark at; uint32_t conn; uint8_t sign; };
+struct queue_event {
+	int64_t opened_ns;
+	struct mark at;
+	uint32_t conn;
+	uint8_t sign;
+};
 
 struct server {
 	struct lru_entry entry;
@@ -36,7 +49,9 @@ struct server {
 	int64_t idle_ns[IDLE_SAMPLES];
 	int64_t idle_min_ns, idle_max_ns;
 	uint16_t keep_alive_s;
-	struct { uint32_t requests, times; } reuse[REUSE_CANDIDATES];
+	struct {
+		uint32_t requests, times;
+	} reuse[REUSE_CANDIDATES];
 	struct events opened, answered, closed;
 	struct queue_event queue[QUEUE_EVENTS];
 	uint32_t queue_n;
@@ -45,14 +60,17 @@ struct server {
 
 struct host {
 	struct lru_entry entry;
-	struct events opened;           /* by it */
+	struct events opened; /* by it */
 	uint8_t ttl_min, ttl_max;
 };
 
 struct learned {
 	struct lru *servers, *hosts;
-	uint32_t budget;                /* ring entries left */
-	struct { uint32_t conn; struct server *server; } cache[CONN_CACHE];     /* by conn: briefs find their server without a hash */
+	uint32_t budget; /* ring entries left */
+	struct {
+		uint32_t conn;
+		struct server *server;
+	} cache[CONN_CACHE]; /* by conn: briefs find their server without a hash */
 };
 
 /* ---- rings -------------------------------------------------------------------------------- */
@@ -68,7 +86,7 @@ static bool events_grow(struct learned *l, struct events *e)
 	if (at == NULL)
 		return false;
 	l->budget -= size - e->size;
-	e->at = at;             /* only grown when next == size: the oldest lies first */
+	e->at = at; /* only grown when next == size: the oldest lies first */
 	e->size = size;
 	return true;
 }
@@ -102,7 +120,8 @@ static const struct event *events_back(const struct events *e, uint32_t i)
 /* Rings are in the order of packets; merged files may differ from time by less than this. */
 static const int64_t disorder_ns = 2000 * NS_PER_MS;
 
-static const struct event *events_between(const struct events *e, int64_t from_ns, int64_t to_ns, uint32_t not_this)
+static const struct event *events_between(const struct events *e, int64_t from_ns, int64_t to_ns,
+					  uint32_t not_this)
 {
 	const struct event *first = NULL;
 
@@ -188,7 +207,8 @@ static struct server *server_of_conn(struct learned *l, uint32_t conn, const str
 	return l->cache[i].server;
 }
 
-static struct host *host_get(struct learned *l, const uint8_t address[static 16], enum lru_list list)
+static struct host *host_get(struct learned *l, const uint8_t address[static 16],
+			     enum lru_list list)
 {
 	struct lru_key k = lru_key_address(address);
 	struct host *h = lru_find(l->hosts, &k);
@@ -250,7 +270,7 @@ static void learn_reuse(struct server *s, uint32_t requests)
 		if (s->reuse[i].times < s->reuse[rarest].times)
 			rarest = i;
 	}
-	if (s->reuse[rarest].times > 1) {       /* every stranger wears it down first */
+	if (s->reuse[rarest].times > 1) { /* every stranger wears it down first */
 		s->reuse[rarest].times--;
 		return;
 	}
@@ -259,7 +279,8 @@ static void learn_reuse(struct server *s, uint32_t requests)
 }
 
 /* The server closed first: is it its idle limit, or its limit of requests? */
-static void learn_close(struct learned *l, struct server *s, struct mark closed, uint32_t conn, int64_t idle_ns, uint32_t exchanges, bool said_close)
+static void learn_close(struct learned *l, struct server *s, struct mark closed, uint32_t conn,
+			int64_t idle_ns, uint32_t exchanges, bool said_close)
 {
 	events_add(l, &s->closed, closed, conn);
 	if (exchanges == 0)
@@ -272,7 +293,8 @@ static void learn_close(struct learned *l, struct server *s, struct mark closed,
 	}
 }
 
-static void learn_queue(struct server *s, enum queue_sign sign, uint32_t conn, int64_t opened_ns, struct mark at)
+static void learn_queue(struct server *s, enum queue_sign sign, uint32_t conn, int64_t opened_ns,
+			struct mark at)
 {
 	struct queue_event v = { opened_ns, at, conn, (uint8_t)sign };
 
@@ -335,10 +357,12 @@ static void learn_exchange(struct learned *l, const struct exchange_fact *f)
 	if (f->conn.keep_alive_s != 0)
 		s->keep_alive_s = f->conn.keep_alive_s;
 	if (x->ordinal <= 1 && !answered && x->request.complete)
-		learn_queue(s, x->request_acked.packet != 0 ? QUEUE_ACKED_UNANSWERED : QUEUE_UNACKED, f->head.conn,
-		            f->conn.first.time_ns, x->request.last);
+		learn_queue(s,
+			    x->request_acked.packet != 0 ? QUEUE_ACKED_UNANSWERED : QUEUE_UNACKED,
+			    f->head.conn, f->conn.first.time_ns, x->request.last);
 	if (f->conn.side[SERVER].syn_resends_after_ack != 0 && !answered)
-		learn_queue(s, QUEUE_SYN_ACK_RESENT, f->head.conn, f->conn.first.time_ns, f->conn.side[SERVER].syn_last);
+		learn_queue(s, QUEUE_SYN_ACK_RESENT, f->head.conn, f->conn.first.time_ns,
+			    f->conn.side[SERVER].syn_last);
 	if (!answered)
 		return;
 	if (x->ordinal <= 1)
@@ -357,7 +381,8 @@ static void learn_exchange(struct learned *l, const struct exchange_fact *f)
 static void learn_conn(struct learned *l, const struct conn_fact *f)
 {
 	const struct conn_facts *c = &f->conn;
-	bool refused = c->side[SERVER].syn.packet == 0 && c->side[SERVER].rst.kind != RST_NONE && !c->joined_late;
+	bool refused = c->side[SERVER].syn.packet == 0 && c->side[SERVER].rst.kind != RST_NONE &&
+		       !c->joined_late;
 	struct server *s = server_get(l, &c->end[SERVER], refused ? LRU_COLD : LRU_WARM);
 
 	if (s == NULL)
@@ -368,7 +393,8 @@ static void learn_conn(struct learned *l, const struct conn_fact *f)
 	}
 	learn_ttl(l, s, c);
 	if (c->side[SERVER].syn_resends_after_ack != 0 && c->exchanges == 0)
-		learn_queue(s, QUEUE_SYN_ACK_RESENT, f->head.conn, c->first.time_ns, c->side[SERVER].syn_last);
+		learn_queue(s, QUEUE_SYN_ACK_RESENT, f->head.conn, c->first.time_ns,
+			    c->side[SERVER].syn_last);
 	if (!f->final)
 		return;
 	if (c->exchanges == 0)
@@ -421,13 +447,26 @@ void learned_fact(struct learned *l, const struct fact *f)
 	const void *p = f;
 
 	switch (f->kind) {
-	case FACT_BRIEF:    learn_brief(l, p); break;
-	case FACT_EXCHANGE: learn_exchange(l, p); break;
-	case FACT_OPEN:     learn_open(l, p); break;
-	case FACT_CLOSE:    learn_fact_close(l, p); break;
-	case FACT_CONN:     learn_conn(l, p); break;
-	case FACT_SYN:      learn_syn(l, p); break;
-	default: break;
+	case FACT_BRIEF:
+		learn_brief(l, p);
+		break;
+	case FACT_EXCHANGE:
+		learn_exchange(l, p);
+		break;
+	case FACT_OPEN:
+		learn_open(l, p);
+		break;
+	case FACT_CLOSE:
+		learn_fact_close(l, p);
+		break;
+	case FACT_CONN:
+		learn_conn(l, p);
+		break;
+	case FACT_SYN:
+		learn_syn(l, p);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -473,7 +512,7 @@ uint32_t learned_max_requests(const struct learned *l, const struct endpoint *se
 			best = i;
 	for (unsigned i = 0; i < REUSE_CANDIDATES; i++)
 		if (i != best && s->reuse[i].times * 2 > s->reuse[best].times)
-			return 0;               /* it closes after this number and after that */
+			return 0; /* it closes after this number and after that */
 	return s->reuse[best].times >= 3 ? s->reuse[best].requests : 0;
 }
 
@@ -485,7 +524,8 @@ bool learned_server(const struct learned *l, const struct endpoint *server, stru
 	return s != NULL;
 }
 
-static bool happened(const struct events *e, int64_t from_ns, int64_t to_ns, uint32_t not_this, struct mark *when)
+static bool happened(const struct events *e, int64_t from_ns, int64_t to_ns, uint32_t not_this,
+		     struct mark *when)
 {
 	const struct event *v = events_between(e, from_ns, to_ns, not_this);
 
@@ -494,22 +534,25 @@ static bool happened(const struct events *e, int64_t from_ns, int64_t to_ns, uin
 	return v != NULL;
 }
 
-bool learned_connected_between(const struct learned *l, const struct endpoint *server, int64_t from_ns, int64_t to_ns, uint32_t not_this, struct mark *when)
+bool learned_connected_between(const struct learned *l, const struct endpoint *server,
+			       int64_t from_ns, int64_t to_ns, uint32_t not_this, struct mark *when)
 {
 	const struct server *s = server_find(l, server);
 
 	return s != NULL && (happened(&s->opened, from_ns, to_ns, not_this, when) ||
-	                     happened(&s->answered, from_ns, to_ns, not_this, when));
+			     happened(&s->answered, from_ns, to_ns, not_this, when));
 }
 
-bool learned_answered_between(const struct learned *l, const struct endpoint *server, int64_t from_ns, int64_t to_ns, uint32_t not_this, struct mark *when)
+bool learned_answered_between(const struct learned *l, const struct endpoint *server,
+			      int64_t from_ns, int64_t to_ns, uint32_t not_this, struct mark *when)
 {
 	const struct server *s = server_find(l, server);
 
 	return s != NULL && happened(&s->answered, from_ns, to_ns, not_this, when);
 }
 
-unsigned learned_closed_together(const struct learned *l, const struct endpoint *server, int64_t from_ns, int64_t to_ns)
+unsigned learned_closed_together(const struct learned *l, const struct endpoint *server,
+				 int64_t from_ns, int64_t to_ns)
 {
 	const struct server *s = server_find(l, server);
 	unsigned n = 0;
@@ -526,7 +569,8 @@ unsigned learned_closed_together(const struct learned *l, const struct endpoint 
 	return n;
 }
 
-void learned_queue(const struct learned *l, const struct endpoint *server, int64_t from_ns, int64_t to_ns, struct queue_signs *out)
+void learned_queue(const struct learned *l, const struct endpoint *server, int64_t from_ns,
+		   int64_t to_ns, struct queue_signs *out)
 {
 	const struct server *s = server_find(l, server);
 
@@ -558,7 +602,8 @@ bool learned_ttl(const struct learned *l, const struct endpoint *e, uint8_t *min
 	return *max != 0;
 }
 
-unsigned learned_attempts_from(const struct learned *l, const uint8_t address[static 16], int64_t from_ns, int64_t to_ns)
+unsigned learned_attempts_from(const struct learned *l, const uint8_t address[static 16],
+			       int64_t from_ns, int64_t to_ns)
 {
 	struct lru_key k = lru_key_address(address);
 	const struct host *h = lru_find(l->hosts, &k);

@@ -25,7 +25,8 @@ static uint32_t buckets_for(uint32_t max)
 	return n;
 }
 
-struct lru *lru_new(size_t entry_size, uint32_t max, void (*forget)(void *ctx, struct lru_entry *e), void *ctx)
+struct lru *lru_new(size_t entry_size, uint32_t max, void (*forget)(void *ctx, struct lru_entry *e),
+		    void *ctx)
 {
 	struct lru *l = calloc(1, sizeof *l);
 

@@ -1,8 +1,8 @@
 /* lru.h - a bounded table of endpoints: what was used least recently makes room
  *
  * Entries lie where they were made until they are forgotten, so pointers to them are good until the
- * next lru_add(). Entries that strangers can cause at no cost (a refused port) are added cold: they go
- * first. Which entry goes never depends on the hash key, so reports do not either.
+ * next lru_add(). Entries that strangers can cause at no cost (a refused port) are added cold: they
+ * go first. Which entry goes never depends on the hash key, so reports do not either.
  *
  *     struct lru *t = lru_new(sizeof(struct server), 4096, forget);
  *     s = lru_find(t, &endpoint);
@@ -17,28 +17,33 @@ struct lru;
 
 enum lru_list { LRU_COLD, LRU_WARM };
 
-struct lru_key { struct endpoint to; uint8_t from[16]; };       /* from: all zero where one endpoint is the key */
+struct lru_key {
+	struct endpoint to;
+	uint8_t from[16];
+}; /* from: all zero where one endpoint is the key */
 
-struct lru_entry {                      /* first member of every entry */
+struct lru_entry { /* first member of every entry */
 	struct lru_key key;
-	struct lru_entry *in_bucket;    /* next */
+	struct lru_entry *in_bucket; /* next */
 	struct lru_entry *newer, *older;
-	uint32_t number;                /* in order of adding */
+	uint32_t number; /* in order of adding */
 	uint8_t list;
-	bool used;                      /* since it was looked at for forgetting: it gets another round */
+	bool used; /* since it was looked at for forgetting: it gets another round */
 };
 
 /* forget: called before an entry's memory goes, to free or fold in what it holds; may be NULL. */
-struct lru *lru_new(size_t entry_size, uint32_t max, void (*forget)(void *ctx, struct lru_entry *e), void *ctx);
+struct lru *lru_new(size_t entry_size, uint32_t max, void (*forget)(void *ctx, struct lru_entry *e),
+		    void *ctx);
 void lru_free(struct lru *l);
 
 struct lru_key lru_key(const struct endpoint *e);
 struct lru_key lru_key_from(const uint8_t from[static 16], const struct endpoint *to);
 struct lru_key lru_key_address(const uint8_t address[static 16]);
 
-void *lru_find(const struct lru *l, const struct lru_key *k);   /* marks it as used */
-void *lru_add(struct lru *l, const struct lru_key *k, enum lru_list list);      /* zeroed; not there before */
-void  lru_warm(struct lru *l, void *entry);     /* a cold one has shown itself to be real */
+void *lru_find(const struct lru *l, const struct lru_key *k); /* marks it as used */
+void *lru_add(struct lru *l, const struct lru_key *k,
+	      enum lru_list list);         /* zeroed; not there before */
+void lru_warm(struct lru *l, void *entry); /* a cold one has shown itself to be real */
 uint32_t lru_count(const struct lru *l);
 /* All entries, warm ones first, oldest first. NULL: the first; NULL returned: no more. */
 void *lru_next(const struct lru *l, const void *entry);

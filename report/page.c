@@ -88,13 +88,29 @@ void page_line(struct page *p)
 	p->column = 0;
 }
 
+/* Is what follows the space at n a unit of the number before it? "5 s" is not broken. */
+static bool unit_follows(struct span s, size_t n)
+{
+	struct span next = span_from(s, n + 1);
+	uint8_t last = n > 0 ? span_at(s, n - 1) : 0, c = ascii_lower(span_at(next, 0));
+
+	return last >= '0' && last <= '9' && c >= 'a' && c <= 'z' && span_index(next, ' ') <= 3;
+}
+
+static size_t word_length(struct span s)
+{
+	size_t n = span_index(s, ' ');
+
+	return n < s.len && unit_follows(s, n) ? n + 1 + span_index(span_from(s, n + 1), ' ') : n;
+}
+
 void page_flow(struct page *p, unsigned indent, const char *words)
 {
 	struct span s = span_text(words);
 	bool first = true;
 
 	while (s.len > 0) {
-		size_t n = span_index(s, ' ');
+		size_t n = word_length(s);
 		struct span word = span_first(s, n);
 		unsigned columns = (unsigned)escape_columns(word, words_flags(p));
 

@@ -22,6 +22,13 @@ static inline struct span redacted_span(const struct redacted *r)
 	return span_of(r->bytes, r->len);
 }
 
+/* Does the mark of something hidden, an ellipsis (three bytes), begin at i? */
+enum { REDACTED_MARK = 3 };
+static inline bool redacted_here(const struct redacted *r, size_t i)
+{
+	return span_starts(span_from(redacted_span(r), i), "\xe2\x80\xa6");
+}
+
 /* A request target or a URL. */
 void redact_target(struct redacted *to, struct span target, bool show);
 /* Host, host:port, or user:password@host. */

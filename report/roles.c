@@ -6,15 +6,9 @@
 #include <stdlib.h>
 
 enum {
-	SERVED_MAX  = 2048,
-	EDGES_MAX   = 4096,
-	INFER_FIRST = 64,               /* briefs; then eight times as many, up to ... */
-	INFER_EVERY = 65536,
-	PAIRS_SURE  = 3,
-	SMALL_EDGE  = 8,                /* requests and connections: a small capture */
-	LOOK_BACK   = 48,               /* requests with one target that began before: candidates for the one around it */
-	PAIR_GAP_S  = 5,                /* a gateway passes a request on within this */
-	SLACK_MS    = 2                 /* two interfaces may be told out of order by this */
+	SERVED_MAX = 2048,
+	EDGES_MAX = 4096,
+	INFER_FIRST = 64 /* briefs, before roles are inferred for the first time */
 };
 
 static void forget_entry(void *ctx, struct lru_entry *e)
@@ -22,7 +16,8 @@ static void forget_entry(void *ctx, struct lru_entry *e)
 	struct roles *r = ctx;
 
 	for (unsigned i = 0; i < CONN_CACHE_SLOTS; i++)
-		if ((void *)r->cache[i].served == (void *)e || (void *)r->cache[i].edge == (void *)e) {
+		if ((void *)r->cache[i].served == (void *)e ||
+		    (void *)r->cache[i].edge == (void *)e) {
 			r->cache[i].served = NULL;
 			r->cache[i].edge = NULL;
 		}
@@ -83,7 +78,8 @@ struct served *roles_served(struct roles *r, const struct endpoint *e)
 	return lru_find(r->served, &k);
 }
 
-struct edge *roles_edge(struct roles *r, const struct endpoint *client, const struct endpoint *server)
+struct edge *roles_edge(struct roles *r, const struct endpoint *client,
+			const struct endpoint *server)
 {
 	struct lru_key k = lru_key_from(client->address, server);
 
@@ -104,13 +100,14 @@ static int told_front(const struct roles *r, const struct endpoint *e)
 	for (unsigned i = 0; i < r->n_gateways && i < r->options->n_gateways; i++) {
 		const struct endpoint *front = &r->gateways[i].fronts[0];
 
-		if (address_equal(front->address, e->address) && (front->port == 0 || front->port == e->port))
+		if (address_equal(front->address, e->address) &&
+		    (front->port == 0 || front->port == e->port))
 			return (int)i;
 	}
 	return NO_GATEWAY;
 }
 
-static struct served *served_get(struct roles *r, const struct endpoint *e)
+struct served *roles_serve(struct roles *r, const struct endpoint *e)
 {
 	struct served *s = roles_served(r, e);
 	struct lru_key k = lru_key(e);
@@ -122,7 +119,8 @@ static struct served *served_get(struct roles *r, const struct endpoint *e)
 	return s;
 }
 
-static struct edge *edge_get(struct roles *r, const struct endpoint *client, const struct endpoint *server)
+struct edge *roles_ask(struct roles *r, const struct endpoint *client,
+		       const struct endpoint *server)
 {
 	struct edge *e = roles_edge(r, client, server);
 	struct lru_key k = lru_key_from(client->address, server);
@@ -133,19 +131,22 @@ static struct edge *edge_get(struct roles *r, const struct endpoint *client, con
 }
 
 /* The entries of a connection; a brief on a connection seen lately costs no hash. */
-static void find_both(struct roles *r, uint32_t conn, const struct endpoint end[2], bool spoke, struct served **s, struct edge **e)
+static void find_both(struct roles *r, uint32_t conn, const struct endpoint end[2], bool spoke,
+		      struct served **s, struct edge **e)
 {
 	unsigned i = conn & (CONN_CACHE_SLOTS - 1);
 
 	if (r->cache[i].conn != conn || r->cache[i].served == NULL || r->cache[i].edge == NULL ||
 	    memcmp(&r->cache[i].served->entry.key.to, &end[SERVER], sizeof end[SERVER]) != 0) {
 		r->cache[i].conn = conn;
-		r->cache[i].served = served_get(r, &end[SERVER]);
-		r->cache[i].edge = edge_get(r, &end[CLIENT], &end[SERVER]);     /* may forget, but never that one */
+		r->cache[i].served = roles_serve(r, &end[SERVER]);
+		r->cache[i].edge = roles_ask(r, &end[CLIENT],
+					     &end[SERVER]); /* may forget, but never that one */
 	}
 	*s = r->cache[i].served;
 	*e = r->cache[i].edge;
-	if (*s == NULL || *e == NULL || !spoke)         /* anybody can make a SYN-ACK come: only HTTP makes an entry worth keeping */
+	if (*s == NULL || *e == NULL ||
+	    !spoke) /* anybody can make a SYN-ACK come: only HTTP makes an entry worth keeping */
 		return;
 	(*s)->entry.used = (*e)->entry.used = true;
 	lru_warm(r->served, *s);
@@ -156,7 +157,8 @@ bool roles_knows(struct roles *r, const uint8_t address[static 16])
 {
 	struct lru_key k = lru_key_address(address);
 
-	return lru_find(r->served, &k) != NULL;         /* an address alone is noted when it opens a connection */
+	return lru_find(r->served, &k) !=
+	       NULL; /* an address alone is noted when it opens a connection */
 }
 
 static void note_address(struct roles *r, const uint8_t address[static 16])
@@ -191,7 +193,9 @@ static unsigned latency_step(int64_t ns)
 	if (us < 1)
 		return 0;
 	log2 = 63 - (unsigned)__builtin_clzll(us);
-	step = log2 * 4 + (log2 >= 2 ? (unsigned)(us >> (log2 - 2)) & 3 : (unsigned)(us << (2 - log2)) & 3) + 1;
+	step = log2 * 4 +
+	       (log2 >= 2 ? (unsigned)(us >> (log2 - 2)) & 3 : (unsigned)(us << (2 - log2)) & 3) +
+	       1;
 	return step < LATENCY_STEPS ? step : LATENCY_STEPS - 1;
 }
 
@@ -210,7 +214,10 @@ int64_t served_latency(const struct served *s, unsigned percent)
 	for (unsigned i = 0; i < LATENCY_STEPS; i++) {
 		seen += s->latency[i];
 		if (seen >= rank)
-			return i == 0 ? 500 : (int64_t)(((uint64_t)(4 + (i - 1) % 4) * 1000 << ((i - 1) / 4)) / 4);
+			return i == 0 ? 500
+				      : (int64_t)(((uint64_t)(4 + (i - 1) % 4) * 1000
+						   << ((i - 1) / 4)) /
+						  4);
 	}
 	return -1;
 }
@@ -248,12 +255,14 @@ bool edge_checks(const struct edge *e, uint64_t target)
 		const struct check *c = &e->checks[i];
 
 		if (c->n >= 3 && c->target == target)
-			return c->min_gap_ns >= 50 * NS_PER_MS && c->max_gap_ns <= c->min_gap_ns + c->min_gap_ns / 4 + 50 * NS_PER_MS;
+			return c->min_gap_ns >= 50 * NS_PER_MS &&
+			       c->max_gap_ns <= c->min_gap_ns + c->min_gap_ns / 4 + 50 * NS_PER_MS;
 	}
 	return false;
 }
 
-static const uint32_t gateway_signs = SIGN_XFF | SIGN_VIA | SIGN_FORWARDED | SIGN_X_REAL_IP | SIGN_X_VARNISH | SIGN_CDN_LOOP | SIGN_X_FORWARDED_OTHER;
+static const uint32_t gateway_signs = SIGN_XFF | SIGN_VIA | SIGN_FORWARDED | SIGN_X_REAL_IP |
+				      SIGN_X_VARNISH | SIGN_CDN_LOOP | SIGN_X_FORWARDED_OTHER;
 
 static void fact_brief(struct roles *r, const struct brief_fact *f)
 {
@@ -319,15 +328,17 @@ static void fact_conn(struct roles *r, const struct conn_fact *f)
 	const struct conn_facts *c = &f->conn;
 	const struct tls_facts *tls = fact_tls(f, c);
 	struct served *s = roles_served(r, &c->end[SERVER]);
-	struct edge *e = edge_get(r, &c->end[CLIENT], &c->end[SERVER]);
+	struct edge *e = roles_ask(r, &c->end[CLIENT], &c->end[SERVER]);
 
 	if (!f->final)
 		return;
 	if (e != NULL && c->exchanges == 0 && c->closer == SERVER)
 		e->failed_connects++;
-	if (s != NULL && c->exchanges == 0 && tls != NULL && tls->server_hello.packet != 0 && tls->first_application[CLIENT].packet != 0)
-		s->encrypted++;         /* its requests, if any, could not be read */
-	if (s != NULL && c->exchanges == 0 && tls == NULL && c->side[CLIENT].bytes == 0 && c->closing != CLOSING_NONE && c->closer == CLIENT)
+	if (s != NULL && c->exchanges == 0 && tls != NULL && tls->server_hello.packet != 0 &&
+	    tls->first_application[CLIENT].packet != 0)
+		s->encrypted++; /* its requests, if any, could not be read */
+	if (s != NULL && c->exchanges == 0 && tls == NULL && c->side[CLIENT].bytes == 0 &&
+	    c->closing != CLOSING_NONE && c->closer == CLIENT)
 		s->health_checks++;
 }
 
@@ -337,7 +348,7 @@ static void fact_syn(struct roles *r, const struct syn_fact *f)
 
 	if (!roles_knows(r, f->end[CLIENT].address))
 		return;
-	e = edge_get(r, &f->end[CLIENT], &f->end[SERVER]);
+	e = roles_ask(r, &f->end[CLIENT], &f->end[SERVER]);
 	if (e != NULL && f->final)
 		e->failed_connects++;
 }
@@ -347,404 +358,24 @@ void roles_fact(struct roles *r, const struct fact *f)
 	const void *p = f;
 
 	switch (f->kind) {
-	case FACT_BRIEF:    fact_brief(r, p); break;
-	case FACT_EXCHANGE: fact_exchange(r, p); break;
-	case FACT_OPEN:     fact_open(r, p); break;
-	case FACT_CONN:     fact_conn(r, p); break;
-	case FACT_SYN:      fact_syn(r, p); break;
-	default: break;
+	case FACT_BRIEF:
+		fact_brief(r, p);
+		break;
+	case FACT_EXCHANGE:
+		fact_exchange(r, p);
+		break;
+	case FACT_OPEN:
+		fact_open(r, p);
+		break;
+	case FACT_CONN:
+		fact_conn(r, p);
+		break;
+	case FACT_SYN:
+		fact_syn(r, p);
+		break;
+	default:
+		break;
 	}
-}
-
-/* ---- like pairs --------------------------------------------------------------------------- */
-
-struct sight {                          /* an exchange, healthy or not, as pairing sees it */
-	int64_t begin_ns, end_ns;
-	uint64_t tail;
-	const struct endpoint *end;     /* [2] */
-	uint32_t conn;
-	uint16_t status;
-	uint8_t method;
-	bool fresh;                     /* not paired before */
-};
-
-static int compare_sights(const void *a, const void *b)
-{
-	const struct sight *x = a, *y = b;
-
-	if (x->tail != y->tail)
-		return x->tail < y->tail ? -1 : 1;
-	if (x->begin_ns != y->begin_ns)
-		return x->begin_ns < y->begin_ns ? -1 : 1;
-	return (x->conn > y->conn) - (x->conn < y->conn);
-}
-
-/* Does this one lie around that one, and are they one request? */
-static bool around(const struct sight *c, const struct sight *u)
-{
-	return c->conn != u->conn && c->end_ns >= u->end_ns && u->begin_ns - c->begin_ns < PAIR_GAP_S * NS_PER_S &&
-	       !endpoint_equal(&c->end[SERVER], &u->end[SERVER]) &&
-	       (c->status == u->status || u->status == 0 || c->status >= 500) &&
-	       (c->method == u->method || (c->method == METHOD_HEAD && u->method == METHOD_GET));
-}
-
-static void add_pair(struct edge *e, const struct endpoint *front)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		if (e->fronts[i].pairs == 0)
-			e->fronts[i].front = *front;
-		else if (!endpoint_equal(&e->fronts[i].front, front))
-			continue;
-		e->fronts[i].pairs++;
-		return;
-	}
-}
-
-static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		const struct sight *u = &sights[i];
-		struct edge *e;
-
-		if (!u->fresh)
-			continue;
-		for (size_t back = 1; back <= LOOK_BACK && back <= i && sights[i - back].tail == u->tail; back++) {
-			const struct sight *c = &sights[i - back];
-
-			if (!around(c, u))
-				continue;
-			e = roles_edge(r, &u->end[CLIENT], &u->end[SERVER]);
-			if (e != NULL)
-				add_pair(e, &c->end[SERVER]);
-			break;
-		}
-	}
-}
-
-static struct sight sight_of_brief(const struct brief_fact *f, bool fresh)
-{
-	return (struct sight){ f->request.time_ns, f->response.time_ns, f->tail_hash, f->end, f->head.conn, f->status, f->method, fresh };
-}
-
-static struct sight sight_of_kept(const struct kept *k)
-{
-	bool fresh = !k->paired;
-	const struct exchange_fact *f = (const void *)k->fact;
-	struct mark end = f->x.response.last.packet != 0 ? f->x.response.last : f->conn.closed;
-
-	return (struct sight){ f->x.request.first.time_ns, end.packet != 0 ? end.time_ns : k->begin.time_ns, f->x.tail_hash, f->conn.end,
-	                       k->fact->conn, f->x.status, f->x.method, fresh };
-}
-
-/* ---- a failed connection within a failed request ------------------------------------------ */
-
-static bool is_failed_connect(const struct kept *k)
-{
-	const struct conn_fact *f = (const void *)k->fact;
-
-	return k->fact->kind == FACT_SYN || (k->fact->kind == FACT_CONN && f->conn.exchanges == 0 && f->conn.side[SERVER].syn.packet == 0);
-}
-
-/* Every failed request around it, if all are one front's; NULL: none, or several fronts'. */
-static const struct endpoint *front_around(const struct store *s, const struct kept *u)
-{
-	const struct endpoint *front = NULL;
-
-	for (const struct kept *c = s->lists[LIST_MAIN].oldest; c != NULL; c = c->newer) {
-		const struct exchange_fact *f = (const void *)c->fact;
-
-		if (c->fact->kind != FACT_EXCHANGE || f->x.request.first.time_ns > u->begin.time_ns + SLACK_MS * NS_PER_MS ||
-		    f->x.response.first.packet == 0 || f->x.status < 500 ||
-		    f->x.response.first.time_ns < u->begin.time_ns || address_equal(c->end[CLIENT].address, u->end[CLIENT].address))
-			continue;
-		if (front != NULL && !endpoint_equal(front, &c->end[SERVER]))
-			return NULL;
-		front = &c->end[SERVER];
-	}
-	return front;
-}
-
-static void pair_failed_connects(struct roles *r, struct store *s)
-{
-	for (int list = LIST_MAIN; list <= LIST_STRANGERS; list++)
-		for (struct kept *u = s->lists[list].oldest; u != NULL; u = u->newer) {
-			const struct endpoint *front;
-			struct edge *e;
-
-			if (!is_failed_connect(u) || u->paired)
-				continue;
-			e = edge_get(r, &u->end[CLIENT], &u->end[SERVER]);
-			if (e == NULL || e->parent != NO_GATEWAY || e->requests != 0)
-				continue;
-			front = front_around(s, u);
-			if (front != NULL && !endpoint_equal(front, &u->end[SERVER])) {
-				add_pair(e, front);
-				u->paired = true;
-			}
-		}
-}
-
-/* ---- joining ------------------------------------------------------------------------------ */
-
-static bool has_back(const struct gateway *g, const uint8_t address[static 16])
-{
-	for (unsigned i = 0; i < g->n_backs; i++)
-		if (address_equal(g->backs[i], address))
-			return true;
-	return false;
-}
-
-static bool has_front(const struct gateway *g, const struct endpoint *e)
-{
-	for (unsigned i = 0; i < g->n_fronts; i++)
-		if (endpoint_equal(&g->fronts[i], e))
-			return true;
-	return false;
-}
-
-static struct gateway *gateway_add(struct roles *r)
-{
-	struct gateway *g;
-
-	if (r->n_gateways == GATEWAYS_MAX)
-		return NULL;
-	g = &r->gateways[r->n_gateways++];
-	*g = (struct gateway){ 0 };
-	return g;
-}
-
-static void give_front(struct roles *r, struct gateway *g, struct served *s)
-{
-	if (s->front_of == NO_GATEWAY && g->n_fronts < FRONTS_MAX) {
-		s->front_of = (int16_t)(g - r->gateways);
-		if (!has_front(g, &s->entry.key.to))
-			g->fronts[g->n_fronts++] = s->entry.key.to;
-	}
-	g->plain |= s->front_of == (int16_t)(g - r->gateways) && s->requests != 0;
-	g->encrypted |= s->front_of == (int16_t)(g - r->gateways) && s->requests == 0 && s->encrypted != 0;
-}
-
-static bool serves(const struct served *s)
-{
-	return s->entry.key.to.port != 0 && (s->requests != 0 || s->encrypted != 0);
-}
-
-/* Addresses that serve, sorted: a host that asks and is among them is a gateway. */
-struct addresses { uint8_t (*at)[16]; size_t n; };
-
-static int compare_addresses(const void *a, const void *b)
-{
-	return memcmp(a, b, 16);
-}
-
-static struct addresses serving_addresses(struct roles *r)
-{
-	struct addresses a = { malloc(16 * (size_t)lru_count(r->served) + 16), 0 };
-
-	if (a.at == NULL)
-		return a;
-	for (const struct served *s = lru_next(r->served, NULL); s != NULL; s = lru_next(r->served, s))
-		if (serves(s))
-			memcpy(a.at[a.n++], s->entry.key.to.address, 16);
-	qsort(a.at, a.n, 16, compare_addresses);
-	return a;
-}
-
-static struct gateway *gateway_with_back(struct roles *r, const uint8_t address[static 16])
-{
-	for (unsigned i = 0; i < r->n_gateways; i++)
-		if (!r->gateways[i].by_port && has_back(&r->gateways[i], address))
-			return &r->gateways[i];
-	return NULL;
-}
-
-static void claim(struct roles *r, struct gateway *g, struct edge *e)
-{
-	struct served *s = served_get(r, &e->entry.key.to);
-
-	e->parent = (int16_t)(g - r->gateways);
-	g->reaches = true;
-	if (s != NULL)
-		s->is_upstream = true;
-}
-
-/* An address that serves, asking another host. */
-static void join_host(struct roles *r, struct edge *e)
-{
-	struct gateway *g = gateway_with_back(r, e->entry.key.from);
-
-	if (g == NULL) {
-		g = gateway_add(r);
-		if (g == NULL)
-			return;
-		memcpy(g->backs[g->n_backs++], e->entry.key.from, 16);
-	}
-	claim(r, g, e);
-}
-
-static bool enough_pairs(const struct edge *e, uint32_t pairs, bool same_address)
-{
-	if (pairs >= PAIRS_SURE || (same_address && pairs != 0))
-		return true;
-	return pairs != 0 && e->requests + e->connections + e->failed_connects <= SMALL_EDGE && pairs * 2 >= e->requests;
-}
-
-static struct gateway *gateway_of_front(struct roles *r, const struct endpoint *front, bool by_port)
-{
-	struct served *s = roles_served(r, front);
-	struct gateway *g;
-
-	if (s == NULL)
-		return NULL;
-	if (s->front_of != NO_GATEWAY)
-		return &r->gateways[s->front_of];
-	g = gateway_add(r);
-	if (g == NULL)
-		return NULL;
-	g->by_port = by_port;
-	give_front(r, g, s);
-	return g;
-}
-
-static uint32_t pairs_with(const struct edge *e, const struct endpoint *front)
-{
-	for (unsigned i = 0; e != NULL && i < 4; i++)
-		if (e->fronts[i].pairs != 0 && endpoint_equal(&e->fronts[i].front, front))
-			return e->fronts[i].pairs;
-	return 0;
-}
-
-/* Requests in flight lie within one another by chance, too. What the server's own host asks lies within its
- * requests, and not around them; on one host the more frequent order is the true one. */
-static bool other_way_round(struct roles *r, const struct edge *e, unsigned i)
-{
-	const struct endpoint *to = &e->entry.key.to, *front = &e->fronts[i].front;
-	const struct edge *reverse;
-
-	if (!address_equal(to->address, front->address))
-		return roles_edge(r, to, front) != NULL || roles_front(r, to) != NO_GATEWAY;
-	reverse = roles_edge(r, front, front);
-	return reverse != NULL && pairs_with(reverse, to) >= e->fronts[i].pairs;
-}
-
-/* Another address than the front's, or a host that speaks to itself: like pairs decide. */
-static void join_pairs(struct roles *r, struct edge *e)
-{
-	const uint8_t *from = e->entry.key.from;
-	int best = -1;
-	struct gateway *g;
-	bool same, local;
-
-	for (int i = 0; i < 4; i++)
-		if (e->fronts[i].pairs != 0 && (best < 0 || e->fronts[i].pairs > e->fronts[best].pairs) && !other_way_round(r, e, (unsigned)i))
-			best = i;
-	if (best < 0)
-		return;
-	same = address_equal(e->fronts[best].front.address, from);
-	local = address_equal(e->entry.key.to.address, from);
-	if (!enough_pairs(e, e->fronts[best].pairs, same))
-		return;
-	g = gateway_of_front(r, &e->fronts[best].front, same && local);
-	if (g == NULL)
-		return;
-	if (!local && !has_back(g, from) && g->n_backs < BACKS_MAX)
-		memcpy(g->backs[g->n_backs++], from, 16);
-	claim(r, g, e);
-}
-
-/* Hosts that serve and ask are plain to see: they come first, since others must not contradict them. */
-static void join_hosts(struct roles *r)
-{
-	struct addresses serving = serving_addresses(r);
-
-	for (struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e)) {
-		const uint8_t *from = e->entry.key.from;
-		struct gateway *g = gateway_with_back(r, from);
-
-		if (e->parent != NO_GATEWAY || address_equal(e->entry.key.to.address, from))
-			continue;
-		if (g != NULL)
-			claim(r, g, e);
-		else if (serving.n != 0 && bsearch(from, serving.at, serving.n, 16, compare_addresses) != NULL)
-			join_host(r, e);
-	}
-	free(serving.at);
-}
-
-static void join_others(struct roles *r)
-{
-	for (struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e))
-		if (e->parent == NO_GATEWAY)
-			join_pairs(r, e);
-}
-
-/* All that serves on a gateway's address is its front, but what it asks itself. */
-static void join_fronts(struct roles *r)
-{
-	for (struct served *s = lru_next(r->served, NULL); s != NULL; s = lru_next(r->served, s)) {
-		struct gateway *g;
-
-		if (!serves(s))
-			continue;
-		if (s->front_of != NO_GATEWAY) {
-			give_front(r, &r->gateways[s->front_of], s);
-			continue;
-		}
-		g = gateway_with_back(r, s->entry.key.to.address);
-		if (g != NULL && !(s->is_upstream && roles_back(r, &s->entry.key.to, &s->entry.key.to) != NO_GATEWAY))
-			give_front(r, g, s);
-	}
-}
-
-static void count_gateway_pairs(struct roles *r)
-{
-	for (unsigned i = 0; i < r->n_gateways; i++)
-		r->gateways[i].pairs = 0;
-	for (const struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e))
-		for (unsigned i = 0; i < 4 && e->parent != NO_GATEWAY; i++)
-			if (e->fronts[i].pairs != 0 && roles_front(r, &e->fronts[i].front) == e->parent)
-				r->gateways[e->parent].pairs += e->fronts[i].pairs;
-}
-
-bool roles_due(const struct roles *r, const struct store *s)
-{
-	return s->n_briefs >= r->infer_next;
-}
-
-static size_t gather(struct roles *r, const struct store *s, struct sight *sights)
-{
-	size_t n = 0;
-
-	for (uint64_t i = store_oldest(s); i < s->n_briefs; i++)
-		sights[n++] = sight_of_brief(&store_at(s, i)->f, i >= r->inferred_to);
-	for (struct kept *k = s->lists[LIST_MAIN].oldest; k != NULL; k = k->newer)
-		if (k->fact->kind == FACT_EXCHANGE && k->final && k->begin.packet != 0) {
-			sights[n++] = sight_of_kept(k);
-			k->paired = true;
-		}
-	return n;
-}
-
-void roles_infer(struct roles *r, struct store *s)
-{
-	struct sight *sights = malloc((BRIEFS_MAX + (size_t)s->lists[LIST_MAIN].count) * sizeof *sights);
-	size_t n;
-
-	if (sights != NULL) {
-		n = gather(r, s, sights);
-		qsort(sights, n, sizeof *sights, compare_sights);
-		pair_sights(r, sights, n);
-		free(sights);
-	}
-	pair_failed_connects(r, s);
-	join_hosts(r);
-	join_fronts(r);
-	join_others(r);
-	join_hosts(r);
-	join_fronts(r);
-	count_gateway_pairs(r);
-	r->inferred_to = s->n_briefs;
-	r->infer_next = s->n_briefs + (s->n_briefs * 7 < INFER_EVERY ? s->n_briefs * 7 + INFER_FIRST : INFER_EVERY);
 }
 
 int roles_front(struct roles *r, const struct endpoint *server)

@@ -1,14 +1,15 @@
 /* roles.h - which endpoints are gateways: told, or inferred from who serves and who asks
  *
- * A gateway serves requests and, within them in time, makes like requests or tries to connect. What is
- * counted for that: who serves (struct served), and who asks whom (struct edge, an address and the
- * endpoint that it speaks to). roles_infer() joins edges to gateways:
+ * A gateway serves requests and, within them in time, makes like requests or tries to connect. What
+ * is counted for that: who serves (struct served), and who asks whom (struct edge, an address and
+ * the endpoint that it speaks to). roles_infer() joins edges to gateways:
  *
  *   - told by -g;
  *   - an address that serves and asks elsewhere is one host, its fronts and its edges one gateway;
- *   - another address (or, on one host, another port) is joined after three like pairs, a like pair being a
- *     request within another in time, with its method and target, and the same answer. In a small capture
- *     one pair is enough, or one failed connection within a failed request, where nothing contradicts.
+ *   - another address (or, on one host, another port) is joined after three like pairs, a like pair
+ * being a request within another in time, with its method and target, and the same answer. In a
+ * small capture one pair is enough, or one failed connection within a failed request, where nothing
+ * contradicts.
  *
  * An edge that no gateway claims belongs to a tier that was captured alone.
  */
@@ -23,50 +24,62 @@ struct gateway_model;
 
 enum {
 	GATEWAYS_MAX = 256,
-	FRONTS_MAX   = 8,
-	BACKS_MAX    = 8,
-	NO_GATEWAY   = -1,
-	LATENCY_STEPS = 160             /* 4 to each doubling, from 1 µs */
+	FRONTS_MAX = 8,
+	BACKS_MAX = 8,
+	NO_GATEWAY = -1,
+	LATENCY_STEPS = 160 /* 4 to each doubling, from 1 µs */
 };
 
-struct served {                         /* an endpoint that answers */
+struct served { /* an endpoint that answers */
 	struct lru_entry entry;
 	uint64_t requests, errors, healed, resets, health_checks;
-	uint64_t opened, encrypted;     /* connections; of them TLS without keys */
-	struct { uint16_t status; uint64_t count; } status[16];
+	uint64_t opened, encrypted; /* connections; of them TLS without keys */
+	struct {
+		uint16_t status;
+		uint64_t count;
+	} status[16];
 	unsigned n_status;
 	uint32_t latency[LATENCY_STEPS];
 	uint64_t latencies;
-	int16_t  front_of;              /* index of gateway, or NO_GATEWAY */
-	bool     is_upstream;           /* of some gateway */
-	bool     told_upstream;         /* -u */
+	int16_t front_of;   /* index of gateway, or NO_GATEWAY */
+	bool is_upstream;   /* of some gateway */
+	bool told_upstream; /* -u */
 };
 
-struct check { uint64_t target; uint32_t n; int64_t last_ns, min_gap_ns, max_gap_ns; };
+struct check {
+	uint64_t target;
+	uint32_t n;
+	int64_t last_ns, min_gap_ns, max_gap_ns;
+};
 
-struct edge {                           /* an address asks an endpoint */
+struct edge { /* an address asks an endpoint */
 	struct lru_entry entry;
 	uint64_t requests, connections, failed_connects;
-	int16_t  parent;                /* gateway whose back it is, or NO_GATEWAY */
-	struct { struct endpoint front; uint32_t pairs; } fronts[4];    /* candidates */
-	struct check checks[4];         /* first requests of connections, by target */
-	bool     gateway_signs;         /* its requests carry what gateways add */
-	const struct gateway_model *model;      /* of who asks: by what it added */
+	int16_t parent; /* gateway whose back it is, or NO_GATEWAY */
+	struct {
+		struct endpoint front;
+		uint32_t pairs;
+	} fronts[4];                       /* candidates */
+	struct check checks[4];            /* first requests of connections, by target */
+	bool gateway_signs;                /* its requests carry what gateways add */
+	const struct gateway_model *model; /* of who asks: by what it added */
 };
 
 struct gateway {
 	struct endpoint fronts[FRONTS_MAX];
 	unsigned n_fronts;
-	uint8_t  backs[BACKS_MAX][16];
+	uint8_t backs[BACKS_MAX][16];
 	unsigned n_backs;
-	bool     by_port;               /* on a host that speaks to itself: one front, and edges by like pairs alone */
-	bool     plain, encrypted;      /* what of its fronts can be read */
-	bool     reaches;               /* it reached upstreams, or tried to */
-	uint64_t pairs;                 /* like pairs seen */
+	bool by_port; /* on a host that speaks to itself: one front, and edges by like pairs alone
+		       */
+	bool plain, encrypted; /* what of its fronts can be read */
+	bool reaches;          /* it reached upstreams, or tried to */
+	uint64_t pairs;        /* like pairs seen */
 	const struct gateway_model *model;
-	bool     model_told;            /* by -g */
-	bool     model_answered;        /* by an answer of its own, which outweighs what its requests look like */
-	char     version[32];
+	bool model_told;     /* by -g */
+	bool model_answered; /* by an answer of its own, which outweighs what its requests look like
+			      */
+	char version[32];
 };
 
 enum { CONN_CACHE_SLOTS = 4096 };
@@ -76,26 +89,36 @@ struct roles {
 	struct gateway gateways[GATEWAYS_MAX];
 	unsigned n_gateways;
 	const struct report_options *options;
-	uint64_t inferred_to;           /* briefs before this were paired */
-	uint64_t infer_next;            /* when so many briefs have come */
+	uint64_t inferred_to; /* briefs before this were paired */
+	uint64_t infer_next;  /* when so many briefs have come */
 	bool http_seen;
-	struct { uint32_t conn; struct served *served; struct edge *edge; } cache[CONN_CACHE_SLOTS];
+	struct {
+		uint32_t conn;
+		struct served *served;
+		struct edge *edge;
+	} cache[CONN_CACHE_SLOTS];
 };
 
-struct roles *roles_new(const struct report_options *o);        /* NULL: no memory */
+struct roles *roles_new(const struct report_options *o); /* NULL: no memory */
 void roles_free(struct roles *r);
 
 void roles_fact(struct roles *r, const struct fact *f);
-bool roles_due(const struct roles *r, const struct store *s);   /* has enough come to infer anew? */
+bool roles_due(const struct roles *r, const struct store *s); /* has enough come to infer anew? */
 void roles_infer(struct roles *r, struct store *s);
 
-struct served *roles_served(struct roles *r, const struct endpoint *e);         /* NULL: never seen */
-struct edge *roles_edge(struct roles *r, const struct endpoint *client, const struct endpoint *server);
-int roles_front(struct roles *r, const struct endpoint *server);                /* gateway, or NO_GATEWAY */
+struct served *roles_served(struct roles *r, const struct endpoint *e); /* NULL: never seen */
+struct edge *roles_edge(struct roles *r, const struct endpoint *client,
+			const struct endpoint *server);
+struct served *roles_serve(struct roles *r,
+			   const struct endpoint *e); /* made where new; NULL: no memory */
+struct edge *roles_ask(struct roles *r, const struct endpoint *client,
+		       const struct endpoint *server);
+int roles_front(struct roles *r, const struct endpoint *server); /* gateway, or NO_GATEWAY */
 int roles_back(struct roles *r, const struct endpoint *client, const struct endpoint *server);
-bool roles_knows(struct roles *r, const uint8_t address[static 16]);            /* it completed a handshake, or served */
+bool roles_knows(struct roles *r,
+		 const uint8_t address[static 16]); /* it completed a handshake, or served */
 /* Is this the pace of a health check: one target, a connection each, at a fixed period? */
 bool edge_checks(const struct edge *e, uint64_t target);
-int64_t served_latency(const struct served *s, unsigned percent);               /* -1: none */
+int64_t served_latency(const struct served *s, unsigned percent); /* -1: none */
 
 #endif

@@ -319,6 +319,11 @@ bool rule_closed_mid_body(const struct look *l, struct finding *f)
 	else
 		note(f, l->end, "%s closed with %s after %" PRIu64 " bytes of the body, before its %s", l->upstream, closing_text(l),
 		     x->response.body_bytes, x->stream != 0 ? "END_STREAM" : "last chunk");
+	if (happened(l->gw->window_zero)) {
+		note(f, l->gw->window_zero, "%s had announced window 0 and took no more: the upstream gave up sending", l->gateway);
+		detail_bool(f, "gateway_window_zero", true);
+		blame(f, FAULT_GATEWAY);
+	}
 	note_answer(l, f);
 	detail_count(f, "body_bytes", (int64_t)x->response.body_bytes);
 	if (x->response.declared != UINT64_MAX)

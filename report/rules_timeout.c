@@ -35,6 +35,9 @@ bool rule_stalled_mid_response(const struct look *l, struct finding *f)
 	    x->outcome == OUTCOME_UPGRADED || x->outcome == OUTCOME_TUNNEL || x->outcome == OUTCOME_GARBLED ||
 	    !silent_enough(l, x->response.last))
 		return false;
+	/* The gateway itself took no more (its client is slow): the upstream was held up, it did not stall. */
+	if (happened(l->gw->window_zero))
+		return false;
 	headers = !x->response.head_complete;
 	note_request(l, f);
 	note(f, x->response.first, "%s began its response", l->upstream);

@@ -31,11 +31,16 @@ void store_brief(struct store *s, const struct brief_fact *f, uint64_t id)
 
 struct request_key key_of_brief(const struct brief_fact *f)
 {
-	struct request_key k = {
-		.target = f->target_hash, .path = f->path_hash, .tail = f->tail_hash, .authority = f->authority_hash,
-		.agent = f->agent_hash, .pass = f->pass_hash, .body = f->request_body,
-		.n_ids = f->n_ids, .method = f->method, .known = true
-	};
+	struct request_key k = { .target = f->target_hash,
+				 .path = f->path_hash,
+				 .tail = f->tail_hash,
+				 .authority = f->authority_hash,
+				 .agent = f->agent_hash,
+				 .pass = f->pass_hash,
+				 .body = f->request_body,
+				 .n_ids = f->n_ids,
+				 .method = f->method,
+				 .known = true };
 
 	memcpy(k.ids, f->ids, sizeof k.ids);
 	return k;
@@ -43,11 +48,16 @@ struct request_key key_of_brief(const struct brief_fact *f)
 
 struct request_key key_of_exchange(const struct exchange_facts *x)
 {
-	struct request_key k = {
-		.target = x->target_hash, .path = x->path_hash, .tail = x->tail_hash, .authority = x->authority_hash,
-		.agent = x->agent_hash, .pass = x->pass_hash, .body = x->request.body_bytes,
-		.n_ids = x->n_ids, .method = x->method, .known = x->target_hash != 0
-	};
+	struct request_key k = { .target = x->target_hash,
+				 .path = x->path_hash,
+				 .tail = x->tail_hash,
+				 .authority = x->authority_hash,
+				 .agent = x->agent_hash,
+				 .pass = x->pass_hash,
+				 .body = x->request.body_bytes,
+				 .n_ids = x->n_ids,
+				 .method = x->method,
+				 .known = x->target_hash != 0 };
 
 	memcpy(k.ids, x->ids, sizeof k.ids);
 	return k;
@@ -151,14 +161,29 @@ static void know(struct kept *k)
 
 	k->n_struck = 0;
 	switch (k->fact->kind) {
-	case FACT_EXCHANGE: know_exchange(k, f); break;
-	case FACT_CONN:     know_conn(k, f); break;
-	case FACT_SYN:      know_syn(k, f); break;
-	case FACT_ARP:      know_arp(k, f); break;
-	case FACT_DNS:      know_dns(k, f); break;
-	case FACT_ICMP:     know_icmp(k, f); break;
-	case FACT_BRIEF:    know_brief(k, f); break;
-	default: break;
+	case FACT_EXCHANGE:
+		know_exchange(k, f);
+		break;
+	case FACT_CONN:
+		know_conn(k, f);
+		break;
+	case FACT_SYN:
+		know_syn(k, f);
+		break;
+	case FACT_ARP:
+		know_arp(k, f);
+		break;
+	case FACT_DNS:
+		know_dns(k, f);
+		break;
+	case FACT_ICMP:
+		know_icmp(k, f);
+		break;
+	case FACT_BRIEF:
+		know_brief(k, f);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -248,7 +273,8 @@ static void make_room(struct store *s, int list)
 {
 	struct kept_list *l = &s->lists[list];
 
-	while ((list == LIST_MAIN && l->bytes > KEPT_BYTES) || (list == LIST_STRANGERS && l->count > STRANGERS_MAX) ||
+	while ((list == LIST_MAIN && l->bytes > KEPT_BYTES) ||
+	       (list == LIST_STRANGERS && l->count > STRANGERS_MAX) ||
 	       (list == LIST_CONTROL && l->count > CONTROL_MAX)) {
 		store_release(s, l->oldest);
 		s->dropped++;
@@ -272,7 +298,8 @@ static bool same_thing(const struct kept *k, const struct fact *f)
 		return false;
 	if (k->fact->kind == FACT_EXCHANGE && f->kind == FACT_EXCHANGE)
 		return a->x.stream == b->x.stream && a->x.ordinal == b->x.ordinal;
-	return (k->fact->kind == FACT_SYN || k->fact->kind == FACT_CONN) && (f->kind == FACT_SYN || f->kind == FACT_CONN);
+	return (k->fact->kind == FACT_SYN || k->fact->kind == FACT_CONN) &&
+	       (f->kind == FACT_SYN || f->kind == FACT_CONN);
 }
 
 static struct kept *replace(struct store *s, struct kept *k, const struct fact *f, uint64_t id)
@@ -329,7 +356,8 @@ void store_forget_open(struct store *s, uint32_t conn, uint64_t request_packet)
 		next = k->in_bucket;
 		if (k->final || k->fact->conn != conn)
 			continue;
-		if (k->fact->kind != FACT_EXCHANGE || request_packet == 0 || k->begin.packet == request_packet)
+		if (k->fact->kind != FACT_EXCHANGE || request_packet == 0 ||
+		    k->begin.packet == request_packet)
 			store_release(s, k);
 	}
 }

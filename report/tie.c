@@ -6,7 +6,7 @@ int tie_alike(const struct request_key *c, const struct request_key *u)
 	if (!c->known || !u->known)
 		return 0;
 	if (c->method != u->method && !(c->method == METHOD_HEAD && u->method == METHOD_GET))
-		return 0;               /* caches ask with GET for what was asked with HEAD */
+		return 0; /* caches ask with GET for what was asked with HEAD */
 	if (c->target == u->target)
 		return 2;
 	return c->tail == u->tail ? 1 : 0;
@@ -26,7 +26,8 @@ static double milliseconds(int64_t ns)
 	return (double)ns / 1e6;
 }
 
-/* A gateway's answer follows the failure; where it closes the upstream itself it may do so after answering. */
+/* A gateway's answer follows the failure; where it closes the upstream itself it may do so after
+ * answering. */
 static double end_gap(const struct kept *u, int64_t end_ns)
 {
 	double best = -1;

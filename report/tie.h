@@ -8,12 +8,12 @@
 #define TIE_SLACK_NS (2 * NS_PER_MS)
 
 /* How alike: 0 not, 1 the tail of the target (a prefix was rewritten), 2 the target. */
-int  tie_alike(const struct request_key *c, const struct request_key *u);
+int tie_alike(const struct request_key *c, const struct request_key *u);
 bool tie_same_id(const struct request_key *c, const struct request_key *u);
 
-struct fit {                            /* milliseconds; -1: unknown */
-	double begin_ms;                /* from the request to the try */
-	double end_ms;                  /* from the try's failure to the answer */
+struct fit {             /* milliseconds; -1: unknown */
+	double begin_ms; /* from the request to the try */
+	double end_ms;   /* from the try's failure to the answer */
 };
 
 /* False: it cannot be. `end_ns`: when the client's failure reached it. */

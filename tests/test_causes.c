@@ -737,6 +737,18 @@ static void mid_body(struct story *s)
 	x_of(s)->response.declared = 1000;
 	x_of(s)->response.body_bytes = 400;
 }
+static void mid_body_stalls(struct story *s)
+{
+	mid_body(s);
+	up_side(s)->fin = (struct mark){ 0, 0 };
+	gives_up(s, 200, 7);
+	conn_of(s)->closed = at(89, 2006);
+	s->client.f.x.outcome = OUTCOME_PARTIAL_BODY;
+	s->client.f.conn.closer = SERVER;
+	s->client.f.conn.closing = CLOSING_FIN;
+	s->client.f.conn.closed = at(91, 2007);
+}
+static void mid_body_held_up(struct story *s) { mid_body_stalls(s); gw_side(s)->window_zero = at(60, 100); }     /* by the gateway itself */
 static void mid_body_whole(struct story *s) { mid_body(s); x_of(s)->outcome = OUTCOME_COMPLETE; x_of(s)->response.complete = true; }
 
 static void fin_before(struct story *s) { ask(s); up_closes(s, CLOSING_FIN, 15, 5); told(s, 502, 6); }
@@ -896,6 +908,7 @@ static const struct row rows[] = {
 	{ "request-stall", zero_window, "response-timeout", zero_window_opens },
 	{ "packet-loss", loss, "unexplained", loss_miss },
 	{ "stalled-mid-response", mid_headers_stalls, "closed-mid-headers", mid_headers },
+	{ "stalled-mid-response", mid_body_stalls, "gateway-closed", mid_body_held_up },
 	{ "response-timeout", timeout, "unexplained", timeout_miss },
 	{ "response-timeout", interim_then_silence, "gateway-refused", interim_refused },
 	{ "upstream-error", error, "gateway-refused", error_then_502 },

@@ -1,6 +1,6 @@
 /* test_correlate.c - which try belongs to which request, told as facts and seen as incidents */
-#include "../report/report.h"
 #include "../report/assign.h"
+#include "../report/report.h"
 
 #include "check.h"
 #include "facts.h"
@@ -9,7 +9,11 @@
 
 /* ---- a story in facts --------------------------------------------------------------------- */
 
-struct story { struct report_options options; struct report_builder *builder; unsigned live; };
+struct story {
+	struct report_options options;
+	struct report_builder *builder;
+	unsigned live;
+};
 
 static void live_incident(void *ctx, const struct incident *i)
 {
@@ -37,27 +41,36 @@ static void tell(struct story *s, const void *fact)
 	struct fact_batch b = { f->size, sizeof room, (uint8_t *)room };
 
 	memset(room, 0, f->size);
-	memcpy(room, f, f->kind == FACT_BRIEF ? sizeof(struct brief_fact) : f->kind == FACT_EXCHANGE ? sizeof(struct exchange_fact) :
-	       f->kind == FACT_CONN ? sizeof(struct conn_fact) : f->kind == FACT_SYN ? sizeof(struct syn_fact) :
-	       f->kind == FACT_OPEN ? sizeof(struct open_fact) : f->kind == FACT_ARP ? sizeof(struct arp_fact) : sizeof(struct fact));
+	memcpy(room, f,
+	       f->kind == FACT_BRIEF      ? sizeof(struct brief_fact)
+	       : f->kind == FACT_EXCHANGE ? sizeof(struct exchange_fact)
+	       : f->kind == FACT_CONN     ? sizeof(struct conn_fact)
+	       : f->kind == FACT_SYN      ? sizeof(struct syn_fact)
+	       : f->kind == FACT_OPEN     ? sizeof(struct open_fact)
+	       : f->kind == FACT_ARP      ? sizeof(struct arp_fact)
+					  : sizeof(struct fact));
 	report_facts(s->builder, &b);
 }
 
-static void tell_open(struct story *s, uint32_t conn, struct endpoint client, struct endpoint server, double ms)
+static void tell_open(struct story *s, uint32_t conn, struct endpoint client,
+		      struct endpoint server, double ms)
 {
 	struct open_fact f = fact_open_of(conn, client, server, ms);
 
 	tell(s, &f);
 }
 
-static void tell_brief(struct story *s, uint32_t conn, struct endpoint client, struct endpoint server, const char *target, double from_ms, double to_ms)
+static void tell_brief(struct story *s, uint32_t conn, struct endpoint client,
+		       struct endpoint server, const char *target, double from_ms, double to_ms)
 {
 	struct brief_fact f = fact_brief_of(conn, client, server, target, from_ms, to_ms);
 
 	tell(s, &f);
 }
 
-static void tell_failed(struct story *s, uint32_t conn, struct endpoint client, struct endpoint server, const char *target, unsigned status, double from_ms, double to_ms)
+static void tell_failed(struct story *s, uint32_t conn, struct endpoint client,
+			struct endpoint server, const char *target, unsigned status, double from_ms,
+			double to_ms)
 {
 	struct exchange_fact f = fact_exchange_of(conn, client, server, target, from_ms);
 
@@ -65,7 +78,8 @@ static void tell_failed(struct story *s, uint32_t conn, struct endpoint client, 
 	tell(s, &f);
 }
 
-static void tell_reset(struct story *s, uint32_t conn, struct endpoint client, struct endpoint server, const char *target, double from_ms, double to_ms)
+static void tell_reset(struct story *s, uint32_t conn, struct endpoint client,
+		       struct endpoint server, const char *target, double from_ms, double to_ms)
 {
 	struct exchange_fact f = fact_exchange_of(conn, client, server, target, from_ms);
 
@@ -73,7 +87,8 @@ static void tell_reset(struct story *s, uint32_t conn, struct endpoint client, s
 	tell(s, &f);
 }
 
-static void tell_refused(struct story *s, uint32_t conn, struct endpoint client, struct endpoint server, double ms)
+static void tell_refused(struct story *s, uint32_t conn, struct endpoint client,
+			 struct endpoint server, double ms)
 {
 	struct conn_fact f = fact_refused(conn, client, server, ms);
 
@@ -94,11 +109,26 @@ static const struct report *story_end(struct story *s)
 	return report_end(s->builder, &none);
 }
 
-static struct endpoint client_at(unsigned port) { return at_port(10, port); }
-static struct endpoint front(void) { return at_port(1, 80); }
-static struct endpoint back(unsigned port) { return at_port(1, port); }
-static struct endpoint up(void) { return at_port(21, 8080); }
-static struct endpoint up2(void) { return at_port(22, 8080); }
+static struct endpoint client_at(unsigned port)
+{
+	return at_port(10, port);
+}
+static struct endpoint front(void)
+{
+	return at_port(1, 80);
+}
+static struct endpoint back(unsigned port)
+{
+	return at_port(1, port);
+}
+static struct endpoint up(void)
+{
+	return at_port(21, 8080);
+}
+static struct endpoint up2(void)
+{
+	return at_port(22, 8080);
+}
 
 /* A healthy request through the gateway, so that its sides are known. */
 static void tell_healthy(struct story *s, double ms)
@@ -254,7 +284,8 @@ TEST(two_requests_keep_their_own_retries)
 
 TEST(twin_is_told_once)
 {
-	struct open_fact a = fact_open_of(4, back(40002), at_port(96, 80), 99), b = fact_open_of(5, back(40002), up(), 99.01);
+	struct open_fact a = fact_open_of(4, back(40002), at_port(96, 80), 99),
+			 b = fact_open_of(5, back(40002), up(), 99.01);
 	const struct report *r;
 	struct story s;
 
@@ -283,15 +314,18 @@ TEST(each_failure_in_flight_is_tied_by_what_follows_it)
 	story_begin(&s, false);
 	for (unsigned i = 0; i < 200; i++)
 		tell_open(&s, 2 * i + 1, back(40000 + i), up(), 0.5 * i);
-	for (unsigned i = 0; i < 200; i++) {    /* all for one path; every twentieth is reset, in another order than asked */
+	for (unsigned i = 0; i < 200;
+	     i++) { /* all for one path; every twentieth is reset, in another order than asked */
 		double from = 0.5 * i, to = 300 + (i * 37 % 200) * 2.0;
 
 		if (i % 20 == 7) {
 			tell_reset(&s, 2 * i + 1, back(40000 + i), up(), "/basket", from + 0.2, to);
-			tell_failed(&s, 2 * i, client_at(50000 + i), front(), "/basket", 502, from, to + 0.3);
+			tell_failed(&s, 2 * i, client_at(50000 + i), front(), "/basket", 502, from,
+				    to + 0.3);
 		} else {
 			tell_brief(&s, 2 * i + 1, back(40000 + i), up(), "/basket", from + 0.2, to);
-			tell_brief(&s, 2 * i, client_at(50000 + i), front(), "/basket", from, to + 0.3);
+			tell_brief(&s, 2 * i, client_at(50000 + i), front(), "/basket", from,
+				   to + 0.3);
 		}
 	}
 	r = story_end(&s);
@@ -302,7 +336,8 @@ TEST(each_failure_in_flight_is_tied_by_what_follows_it)
 		CHECK_INT(x->cause, CAUSE_RESET_BEFORE_RESPONSE);
 		CHECK_INT(x->n_attempts, 1);
 		if (x->n_attempts == 1 && x->client_exchange != NULL)
-			CHECK_INT(x->attempts[0].connection, x->client_exchange->full->head.conn + 1);
+			CHECK_INT(x->attempts[0].connection,
+				  x->client_exchange->full->head.conn + 1);
 	}
 	report_free(s.builder);
 }
@@ -314,10 +349,11 @@ TEST(alike_candidates_are_matched_as_a_set)
 
 	story_begin(&s, false);
 	tell_healthy(&s, 0);
-	for (unsigned i = 0; i < 4; i++)        /* all at once: time tells nothing, and need not */
+	for (unsigned i = 0; i < 4; i++) /* all at once: time tells nothing, and need not */
 		tell_refused(&s, 11 + i, back(40011 + i), up(), 100.2 + 0.001 * i);
 	for (unsigned i = 0; i < 4; i++)
-		tell_failed(&s, 21 + i, client_at(50011 + i), front(), "/cart", 502, 100 + 0.001 * i, 100.5 + 0.001 * i);
+		tell_failed(&s, 21 + i, client_at(50011 + i), front(), "/cart", 502,
+			    100 + 0.001 * i, 100.5 + 0.001 * i);
 	r = story_end(&s);
 	CHECK_INT(r->n_incidents, 4);
 	for (unsigned i = 0; i < r->n_incidents; i++) {
@@ -330,7 +366,8 @@ TEST(alike_candidates_are_matched_as_a_set)
 
 TEST(identifier_outweighs_time)
 {
-	struct exchange_fact u = fact_exchange_of(4, back(40002), up(), "/a", 100.1), v = fact_exchange_of(5, back(40003), up(), "/a", 100.2);
+	struct exchange_fact u = fact_exchange_of(4, back(40002), up(), "/a", 100.1),
+			     v = fact_exchange_of(5, back(40003), up(), "/a", 100.2);
 	struct exchange_fact c = fact_exchange_of(6, client_at(50002), front(), "/a", 100);
 	const struct report *r;
 	struct story s;
@@ -404,7 +441,8 @@ TEST(failed_health_check_is_no_incident)
 	story_begin(&s, false);
 	tell_brief(&s, 1, back(40001), up(), "/ok", 0, 1);
 	for (unsigned i = 0; i < 6; i++)
-		tell_failed(&s, 10 + i, back(41000 + i), up2(), "/healthz", 503, 300.0 * i + 10, 300.0 * i + 11);
+		tell_failed(&s, 10 + i, back(41000 + i), up2(), "/healthz", 503, 300.0 * i + 10,
+			    300.0 * i + 11);
 	r = story_end(&s);
 	CHECK_INT(r->total_incidents, 0);
 	report_free(s.builder);
@@ -434,7 +472,8 @@ TEST(flood_of_strangers_leaves_the_incident)
 	tell_refused(&s, 4, back(40002), up(), 100.2);
 	tell_failed(&s, 3, client_at(50002), front(), "/cart", 502, 100, 100.4);
 	for (unsigned i = 0; i < 20000; i++) {
-		struct syn_fact f = fact_syn_of(100 + i, at_port(1000 + i, 1024), front(), 1, 200 + 0.01 * i);
+		struct syn_fact f =
+			fact_syn_of(100 + i, at_port(1000 + i, 1024), front(), 1, 200 + 0.01 * i);
 
 		tell(&s, &f);
 	}
@@ -452,7 +491,8 @@ TEST(next_hop_asked_for_in_vain_is_the_cause)
 
 	story_begin(&s, false);
 	for (unsigned i = 0; i < 3; i++) {
-		struct arp_fact f = { .head = fact_head(FACT_ARP, sizeof f, 0, at_ms(100.2 + 1000.0 * i)) };
+		struct arp_fact f = { .head = fact_head(FACT_ARP, sizeof f, 0,
+							at_ms(100.2 + 1000.0 * i)) };
 
 		memcpy(f.asker, asker.address, 16);
 		memcpy(f.target, lost.address, 16);
@@ -501,7 +541,8 @@ TEST(memory_does_not_grow_with_requests)
 		tell_brief(&s, 1, client_at(50001), front(), "/ok", i, i + 0.4);
 		if (i % 3000 == 100) {
 			tell_refused(&s, 100 + 2 * i, back(41000 + i % 1000), up2(), i + 0.5);
-			tell_failed(&s, 101 + 2 * i, client_at(51000 + i % 1000), front(), "/cart", 502, i + 0.45, i + 0.6);
+			tell_failed(&s, 101 + 2 * i, client_at(51000 + i % 1000), front(), "/cart",
+				    502, i + 0.45, i + 0.6);
 		}
 		if (i % 50 == 0)
 			tell_tick(&s, i + 1);
@@ -526,7 +567,8 @@ TEST(beyond_the_limit_incidents_are_counted)
 	tell_healthy(&s, 0);
 	for (unsigned i = 0; i < 10; i++) {
 		tell_refused(&s, 100 + 2 * i, back(41000 + i), up2(), 1000.0 * i + 100.1);
-		tell_failed(&s, 101 + 2 * i, client_at(51000 + i), front(), "/cart", 502, 1000.0 * i + 100, 1000.0 * i + 100.3);
+		tell_failed(&s, 101 + 2 * i, client_at(51000 + i), front(), "/cart", 502,
+			    1000.0 * i + 100, 1000.0 * i + 100.3);
 	}
 	r = story_end(&s);
 	CHECK_INT(r->n_incidents, 3);
@@ -591,7 +633,8 @@ TEST(assignment_agrees_with_trying_all)
 		for (unsigned i = 0; i < 4; i++)
 			for (unsigned j = 0; j < 5; j++) {
 				random = random * 1103515245 + 12345;
-				a->cost[i][j] = random >> 24 < 60 ? ASSIGN_NEVER : (double)(random >> 16 & 63);
+				a->cost[i][j] = random >> 24 < 60 ? ASSIGN_NEVER
+								  : (double)(random >> 16 & 63);
 			}
 		for (unsigned all = 0; all < 6 * 6 * 6 * 6; all++) {
 			unsigned pick[4] = { all % 6, all / 6 % 6, all / 36 % 6, all / 216 };
@@ -600,7 +643,8 @@ TEST(assignment_agrees_with_trying_all)
 			for (unsigned i = 0; i < 4; i++) {
 				sum += pick[i] == 5 ? a->unassigned : a->cost[i][pick[i]];
 				for (unsigned k = 0; k < i; k++)
-					sum += pick[i] != 5 && pick[i] == pick[k] ? ASSIGN_NEVER : 0;
+					sum += pick[i] != 5 && pick[i] == pick[k] ? ASSIGN_NEVER
+										  : 0;
 			}
 			best = sum < best ? sum : best;
 		}

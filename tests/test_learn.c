@@ -11,7 +11,8 @@ static void teach(struct learned *l, const void *f)
 
 static void close_idle(struct learned *l, uint32_t conn, double idle_ms, double ms)
 {
-	struct close_fact f = fact_close_of(conn, at_port(1, 40000), at_port(21, 8080), SERVER, idle_ms, 2, ms);
+	struct close_fact f =
+		fact_close_of(conn, at_port(1, 40000), at_port(21, 8080), SERVER, idle_ms, 2, ms);
 
 	teach(l, &f);
 }
@@ -25,7 +26,7 @@ TEST(idle_limit_is_learnt_from_idle_closes_alone)
 	close_idle(l, 1, 5002, 6000);
 	close_idle(l, 2, 4998, 7000);
 	close_idle(l, 3, 5000, 8000);
-	close_idle(l, 4, 0.4, 9000);               /* right after an answer: no idle limit */
+	close_idle(l, 4, 0.4, 9000); /* right after an answer: no idle limit */
 	learned_idle(l, &up, &idle);
 	CHECK_INT(idle.n, 3);
 	CHECK_INT(idle.min_ns, 4998 * NS_PER_MS);
@@ -67,7 +68,8 @@ TEST(max_requests_needs_three_closes_after_the_same_number)
 	struct endpoint up = at_port(21, 8080);
 
 	for (uint32_t i = 0; i < 3; i++) {
-		struct close_fact f = fact_close_of(i, at_port(1, 40000), up, SERVER, 0.2, 100, 1000.0 * i);
+		struct close_fact f =
+			fact_close_of(i, at_port(1, 40000), up, SERVER, 0.2, 100, 1000.0 * i);
 
 		CHECK_INT(learned_max_requests(l, &up), 0);
 		teach(l, &f);
@@ -82,7 +84,11 @@ TEST(closes_after_differing_numbers_are_no_limit)
 	struct endpoint up = at_port(21, 8080);
 
 	for (uint32_t i = 0; i < 12; i++) {
-		struct close_fact f = fact_close_of(i, at_port(1, 40000), up, SERVER, 0.2, i % 3 == 0 ? 7 : i % 3 == 1 ? 9 : 12, 1000.0 * i);
+		struct close_fact f = fact_close_of(i, at_port(1, 40000), up, SERVER, 0.2,
+						    i % 3 == 0   ? 7
+						    : i % 3 == 1 ? 9
+								 : 12,
+						    1000.0 * i);
 
 		teach(l, &f);
 	}
@@ -94,16 +100,20 @@ TEST(answers_are_found_by_time_and_other_connections)
 {
 	struct learned *l = learned_new();
 	struct endpoint up = at_port(21, 8080);
-	struct brief_fact a = fact_brief_of(1, at_port(1, 40000), up, "/a", 100, 110), b = fact_brief_of(2, at_port(1, 40001), up, "/b", 200, 210);
+	struct brief_fact a = fact_brief_of(1, at_port(1, 40000), up, "/a", 100, 110),
+			  b = fact_brief_of(2, at_port(1, 40001), up, "/b", 200, 210);
 	int64_t t0 = at_ms(0).time_ns;
 	struct mark when;
 
 	teach(l, &a);
 	teach(l, &b);
-	CHECK(learned_answered_between(l, &up, t0 + 105 * NS_PER_MS, t0 + 150 * NS_PER_MS, UINT32_MAX, &when));
+	CHECK(learned_answered_between(l, &up, t0 + 105 * NS_PER_MS, t0 + 150 * NS_PER_MS,
+				       UINT32_MAX, &when));
 	CHECK_INT(when.packet, a.response.packet);
-	CHECK(!learned_answered_between(l, &up, t0 + 105 * NS_PER_MS, t0 + 150 * NS_PER_MS, 1, NULL));
-	CHECK(!learned_answered_between(l, &up, t0 + 120 * NS_PER_MS, t0 + 190 * NS_PER_MS, UINT32_MAX, NULL));
+	CHECK(!learned_answered_between(l, &up, t0 + 105 * NS_PER_MS, t0 + 150 * NS_PER_MS, 1,
+					NULL));
+	CHECK(!learned_answered_between(l, &up, t0 + 120 * NS_PER_MS, t0 + 190 * NS_PER_MS,
+					UINT32_MAX, NULL));
 	learned_free(l);
 }
 
@@ -114,11 +124,13 @@ TEST(rings_keep_the_newest_and_say_what_they_cover)
 	int64_t t0 = at_ms(0).time_ns;
 
 	for (uint32_t i = 0; i < 10000; i++) {
-		struct brief_fact f = fact_brief_of(i % 7, at_port(1, 40000 + i % 7), up, "/a", i, i + 0.5);
+		struct brief_fact f =
+			fact_brief_of(i % 7, at_port(1, 40000 + i % 7), up, "/a", i, i + 0.5);
 
 		teach(l, &f);
 	}
-	CHECK(learned_answered_between(l, &up, t0 + 9000 * NS_PER_MS, t0 + 9001 * NS_PER_MS, UINT32_MAX, NULL));
+	CHECK(learned_answered_between(l, &up, t0 + 9000 * NS_PER_MS, t0 + 9001 * NS_PER_MS,
+				       UINT32_MAX, NULL));
 	CHECK(learned_covers(l, &up, t0 + 9000 * NS_PER_MS));
 	CHECK(!learned_covers(l, &up, t0));
 	learned_free(l);
@@ -146,7 +158,7 @@ TEST(dropped_syns_are_signs_of_a_full_queue)
 	struct queue_signs signs;
 
 	teach(l, &f);
-	teach(l, &f);                              /* again, about the same connection */
+	teach(l, &f); /* again, about the same connection */
 	learned_queue(l, &up, t0, t0 + NS_PER_S, &signs);
 	CHECK_INT(signs.syn_dropped, 1);
 	CHECK_INT(signs.example.packet, f.first.packet);
@@ -162,7 +174,9 @@ TEST(strangers_push_no_server_out)
 
 	teach(l, &f);
 	for (uint32_t i = 0; i < 20000; i++) {
-		struct syn_fact syn = fact_syn_of(10 + i, at_port(9, 1024 + i % 60000), at_port(i % 65536, 1 + i / 256), 1, 10 + i * 0.01);
+		struct syn_fact syn =
+			fact_syn_of(10 + i, at_port(9, 1024 + i % 60000),
+				    at_port(i % 65536, 1 + i / 256), 1, 10 + i * 0.01);
 
 		teach(l, &syn);
 	}

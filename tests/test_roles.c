@@ -4,7 +4,12 @@
 #include "check.h"
 #include "facts.h"
 
-struct scene { struct report_options options; struct store store; struct roles *roles; uint64_t id; };
+struct scene {
+	struct report_options options;
+	struct store store;
+	struct roles *roles;
+	uint64_t id;
+};
 
 static void scene_begin(struct scene *s)
 {
@@ -19,7 +24,8 @@ static void scene_end(struct scene *s)
 	store_clear(&s->store);
 }
 
-static void scene_brief(struct scene *s, uint32_t conn, struct endpoint client, struct endpoint server, const char *target, double from_ms, double to_ms)
+static void scene_brief(struct scene *s, uint32_t conn, struct endpoint client,
+			struct endpoint server, const char *target, double from_ms, double to_ms)
 {
 	struct brief_fact f = fact_brief_of(conn, client, server, target, from_ms, to_ms);
 
@@ -40,7 +46,9 @@ static void scene_refused(struct scene *s, const struct conn_fact *f)
 }
 
 /* One request from `client` through front and back to the upstream. */
-static void scene_pass(struct scene *s, uint32_t conn, struct endpoint client, struct endpoint front, struct endpoint back, struct endpoint up, const char *target, double ms)
+static void scene_pass(struct scene *s, uint32_t conn, struct endpoint client,
+		       struct endpoint front, struct endpoint back, struct endpoint up,
+		       const char *target, double ms)
 {
 	scene_brief(s, conn + 1, back, up, target, ms + 1, ms + 4);
 	scene_brief(s, conn, client, front, target, ms, ms + 5);
@@ -70,10 +78,12 @@ TEST(other_back_address_is_joined_after_three_like_pairs)
 	struct scene s;
 
 	scene_begin(&s);
-	for (unsigned i = 0; i < 20; i++)       /* much that is not like anything: this is no small capture */
+	for (unsigned i = 0; i < 20;
+	     i++) /* much that is not like anything: this is no small capture */
 		scene_brief(&s, 100 + i, back, up, "/other", 10.0 * i, 10.0 * i + 1);
 	for (unsigned i = 0; i < 2; i++)
-		scene_pass(&s, 1 + i * 2, at_port(10, 50000), front, back, up, "/a", 1000 + 10.0 * i);
+		scene_pass(&s, 1 + i * 2, at_port(10, 50000), front, back, up, "/a",
+			   1000 + 10.0 * i);
 	roles_infer(s.roles, &s.store);
 	CHECK_INT(roles_back(s.roles, &back, &up), NO_GATEWAY);
 	scene_pass(&s, 51, at_port(10, 50000), front, back, up, "/b", 2000);
@@ -101,7 +111,8 @@ TEST(requests_in_flight_do_not_turn_the_gateway_round)
 	struct scene s;
 
 	scene_begin(&s);
-	for (unsigned i = 0; i < 100; i++) {    /* each lies within the upstream exchanges of those before it */
+	for (unsigned i = 0; i < 100;
+	     i++) { /* each lies within the upstream exchanges of those before it */
 		struct endpoint client = at_port(10, 50000 + i), back = at_port(1, 40000 + i);
 
 		scene_brief(&s, 2 * i + 1, back, up, "/a", i + 0.2, i + 90 - 0.5 * (i % 7));
@@ -168,7 +179,10 @@ TEST(chain_has_two_gateways)
 
 TEST(told_gateway_needs_no_guess)
 {
-	struct gateway_option told = { .front = at_port(1, 80), .backs = { at_port(2, 0) }, .n_backs = 1, .product = "nginx" };
+	struct gateway_option told = { .front = at_port(1, 80),
+				       .backs = { at_port(2, 0) },
+				       .n_backs = 1,
+				       .product = "nginx" };
 	struct endpoint back = at_port(2, 40000), up = at_port(21, 8080);
 	struct scene s;
 
@@ -211,7 +225,8 @@ TEST(latency_percentiles_are_within_a_quarter)
 
 	scene_begin(&s);
 	for (unsigned i = 0; i < 100; i++)
-		scene_brief(&s, 1, at_port(1, 40000), up, "/a", 10.0 * i, 10.0 * i + (i < 98 ? 2.0 : 400.0));
+		scene_brief(&s, 1, at_port(1, 40000), up, "/a", 10.0 * i,
+			    10.0 * i + (i < 98 ? 2.0 : 400.0));
 	seen = roles_served(s.roles, &up);
 	CHECK_OR_RETURN(seen != NULL);
 	CHECK(served_latency(seen, 50) > 1500000 && served_latency(seen, 50) < 2500000);

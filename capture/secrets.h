@@ -1,0 +1,50 @@
+/* secrets.h - TLS secrets: key log files as they grow, and what captures carry in themselves
+ *
+ * The format is NSS's (SSLKEYLOGFILE, draft-ietf-tls-keylogfile), a line each:
+ *
+ *     LABEL HEX-OF-CLIENT-RANDOM HEX-OF-SECRET
+ *
+ *     struct secrets *s = secrets_new();
+ *     secrets_file(s, "keys.log", &err);           read now; followed by secrets_poll()
+ *     secrets_text(s, text);                       a Decryption Secrets Block
+ *     if (secrets_find(s, SECRET_MASTER, random, &secret)) …
+ *
+ * Any thread may find while another adds. The newest LIMIT_SECRETS are kept. What is freed is wiped; no secret is ever
+ * printed or named in an error.
+ */
+#ifndef WHY502_SECRETS_H
+#define WHY502_SECRETS_H
+
+#include "err.h"
+#include "span.h"
+
+enum secret_label {
+	SECRET_MASTER,                  /* TLS 1.2 and before: CLIENT_RANDOM */
+	SECRET_CLIENT_EARLY, SECRET_CLIENT_HANDSHAKE, SECRET_SERVER_HANDSHAKE, SECRET_CLIENT_APPLICATION, SECRET_SERVER_APPLICATION,
+	SECRET_LABELS
+};
+
+enum { SECRET_RANDOM = 32, SECRET_MAX = 64 };
+struct secret { uint8_t len; uint8_t bytes[SECRET_MAX]; };
+
+struct secrets;
+
+struct secrets *secrets_new(void);              /* NULL: no memory */
+void secrets_free(struct secrets *s);           /* wiped; NULL is allowed */
+
+/* Opens and reads a key log; it is kept open and followed. `-`-less: a name that cannot be opened is an error. */
+enum err_code secrets_file(struct secrets *s, const char *path, struct err *e);
+/* What the files have grown by since; a file that was replaced (rotated) or cut short is opened anew. */
+void secrets_poll(struct secrets *s);
+void secrets_text(struct secrets *s, struct span keylog_text);
+
+bool secrets_find(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], struct secret *out);
+/* May a secret still come after the packets it belongs to? (live, or the capture carries secrets of its own) */
+bool secrets_may_come(struct secrets *s);
+void secrets_set_may_come(struct secrets *s);
+size_t secrets_count(struct secrets *s);
+uint64_t secrets_dropped(struct secrets *s);    /* by the limit */
+/* A key log that others than its owner can read: its name; NULL: none. */
+const char *secrets_exposed(struct secrets *s);
+
+#endif

@@ -1,0 +1,45 @@
+/* builder.h - a report while it is made: report.c takes facts and judges, totals.c counts up */
+#ifndef WHY502_BUILDER_H
+#define WHY502_BUILDER_H
+
+#include "assemble.h"
+#include "group.h"
+#include "report.h"
+
+/* A connection seen at two points has one set of exchanges: those of the point that saw it first.
+ */
+struct twin_slot {
+	uint32_t isn[2];
+	uint32_t conn;
+	int64_t time_ns;
+	struct endpoint end[2];
+};
+
+struct report_builder {
+	struct report_options options;
+	struct report_events events;
+	struct store store;
+	struct roles *roles;
+	struct learned *learned;
+	struct correlation correlation;
+	struct decode_counters counters; /* none until the end */
+	struct found **found;
+	unsigned n_found, found_size;
+	struct grouping *grouping;
+	uint64_t next_id, connections, exchanges;
+	uint64_t cut, cut_by_cause[CAUSE_COUNT]; /* beyond max_incidents */
+	uint64_t told;                           /* live */
+	uint64_t briefs_then;                    /* when last correlated */
+	int64_t now_ns, then_ns;
+	bool waiting, ended;
+	struct twin_slot *twins; /* ring by hash of isn */
+	uint32_t *twin_conns;    /* second sights: by conn, conn + 1; 0: none */
+	uint64_t n_twins;
+	struct report report;
+	struct arena arena; /* of the report's own texts */
+};
+
+/* Lists and counts for the writers; all incidents have been judged for the last time. */
+void builder_fill(struct report_builder *b);
+
+#endif

@@ -1,0 +1,432 @@
+/* join.c - which edges are a gateway's: what roles_infer() does with all that was counted */
+#include "roles.h"
+
+#include <stdlib.h>
+
+enum {
+	INFER_FIRST = 64, /* briefs; then eight times as many, up to ... */
+	INFER_EVERY = 65536,
+	PAIRS_SURE = 3,
+	SMALL_EDGE = 8, /* requests and connections: a small capture */
+	LOOK_BACK = 48, /* requests with one target that began before: candidates for the one around
+			   it */
+	PAIR_GAP_S = 5, /* a gateway passes a request on within this */
+	SLACK_MS = 2    /* two interfaces may be told out of order by this */
+};
+
+/* ---- like pairs --------------------------------------------------------------------------- */
+
+struct sight { /* an exchange, healthy or not, as pairing sees it */
+	int64_t begin_ns, end_ns;
+	uint64_t tail;
+	const struct endpoint *end; /* [2] */
+	uint32_t conn;
+	uint16_t status;
+	uint8_t method;
+	bool fresh; /* not paired before */
+};
+
+static int compare_sights(const void *a, const void *b)
+{
+	const struct sight *x = a, *y = b;
+
+	if (x->tail != y->tail)
+		return x->tail < y->tail ? -1 : 1;
+	if (x->begin_ns != y->begin_ns)
+		return x->begin_ns < y->begin_ns ? -1 : 1;
+	return (x->conn > y->conn) - (x->conn < y->conn);
+}
+
+/* Does this one lie around that one, and are they one request? */
+static bool around(const struct sight *c, const struct sight *u)
+{
+	return c->conn != u->conn && c->end_ns >= u->end_ns &&
+	       u->begin_ns - c->begin_ns < PAIR_GAP_S * NS_PER_S &&
+	       !endpoint_equal(&c->end[SERVER], &u->end[SERVER]) &&
+	       (c->status == u->status || u->status == 0 || c->status >= 500) &&
+	       (c->method == u->method || (c->method == METHOD_HEAD && u->method == METHOD_GET));
+}
+
+static void add_pair(struct edge *e, const struct endpoint *front)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (e->fronts[i].pairs == 0)
+			e->fronts[i].front = *front;
+		else if (!endpoint_equal(&e->fronts[i].front, front))
+			continue;
+		e->fronts[i].pairs++;
+		return;
+	}
+}
+
+static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct sight *u = &sights[i];
+		struct edge *e;
+
+		if (!u->fresh)
+			continue;
+		for (size_t back = 1;
+		     back <= LOOK_BACK && back <= i && sights[i - back].tail == u->tail; back++) {
+			const struct sight *c = &sights[i - back];
+
+			if (!around(c, u))
+				continue;
+			e = roles_edge(r, &u->end[CLIENT], &u->end[SERVER]);
+			if (e != NULL)
+				add_pair(e, &c->end[SERVER]);
+			break;
+		}
+	}
+}
+
+static struct sight sight_of_brief(const struct brief_fact *f, bool fresh)
+{
+	return (struct sight){ f->request.time_ns, f->response.time_ns, f->tail_hash, f->end,
+			       f->head.conn,       f->status,           f->method,    fresh };
+}
+
+static struct sight sight_of_kept(const struct kept *k)
+{
+	bool fresh = !k->paired;
+	const struct exchange_fact *f = (const void *)k->fact;
+	struct mark end = f->x.response.last.packet != 0 ? f->x.response.last : f->conn.closed;
+
+	return (struct sight){ f->x.request.first.time_ns,
+			       end.packet != 0 ? end.time_ns : k->begin.time_ns,
+			       f->x.tail_hash,
+			       f->conn.end,
+			       k->fact->conn,
+			       f->x.status,
+			       f->x.method,
+			       fresh };
+}
+
+/* ---- a failed connection within a failed request ------------------------------------------ */
+
+static bool is_failed_connect(const struct kept *k)
+{
+	const struct conn_fact *f = (const void *)k->fact;
+
+	return k->fact->kind == FACT_SYN || (k->fact->kind == FACT_CONN && f->conn.exchanges == 0 &&
+					     f->conn.side[SERVER].syn.packet == 0);
+}
+
+/* Every failed request around it, if all are one front's; NULL: none, or several fronts'. */
+static const struct endpoint *front_around(const struct store *s, const struct kept *u)
+{
+	const struct endpoint *front = NULL;
+
+	for (const struct kept *c = s->lists[LIST_MAIN].oldest; c != NULL; c = c->newer) {
+		const struct exchange_fact *f = (const void *)c->fact;
+
+		if (c->fact->kind != FACT_EXCHANGE ||
+		    f->x.request.first.time_ns > u->begin.time_ns + SLACK_MS * NS_PER_MS ||
+		    f->x.response.first.packet == 0 || f->x.status < 500 ||
+		    f->x.response.first.time_ns < u->begin.time_ns ||
+		    address_equal(c->end[CLIENT].address, u->end[CLIENT].address))
+			continue;
+		if (front != NULL && !endpoint_equal(front, &c->end[SERVER]))
+			return NULL;
+		front = &c->end[SERVER];
+	}
+	return front;
+}
+
+static void pair_failed_connects(struct roles *r, struct store *s)
+{
+	for (int list = LIST_MAIN; list <= LIST_STRANGERS; list++)
+		for (struct kept *u = s->lists[list].oldest; u != NULL; u = u->newer) {
+			const struct endpoint *front;
+			struct edge *e;
+
+			if (!is_failed_connect(u) || u->paired)
+				continue;
+			e = roles_ask(r, &u->end[CLIENT], &u->end[SERVER]);
+			if (e == NULL || e->parent != NO_GATEWAY || e->requests != 0)
+				continue;
+			front = front_around(s, u);
+			if (front != NULL && !endpoint_equal(front, &u->end[SERVER])) {
+				add_pair(e, front);
+				u->paired = true;
+			}
+		}
+}
+
+/* ---- joining ------------------------------------------------------------------------------ */
+
+static bool has_back(const struct gateway *g, const uint8_t address[static 16])
+{
+	for (unsigned i = 0; i < g->n_backs; i++)
+		if (address_equal(g->backs[i], address))
+			return true;
+	return false;
+}
+
+static bool has_front(const struct gateway *g, const struct endpoint *e)
+{
+	for (unsigned i = 0; i < g->n_fronts; i++)
+		if (endpoint_equal(&g->fronts[i], e))
+			return true;
+	return false;
+}
+
+static struct gateway *gateway_add(struct roles *r)
+{
+	struct gateway *g;
+
+	if (r->n_gateways == GATEWAYS_MAX)
+		return NULL;
+	g = &r->gateways[r->n_gateways++];
+	*g = (struct gateway){ 0 };
+	return g;
+}
+
+static void give_front(struct roles *r, struct gateway *g, struct served *s)
+{
+	if (s->front_of == NO_GATEWAY && g->n_fronts < FRONTS_MAX) {
+		s->front_of = (int16_t)(g - r->gateways);
+		if (!has_front(g, &s->entry.key.to))
+			g->fronts[g->n_fronts++] = s->entry.key.to;
+	}
+	g->plain |= s->front_of == (int16_t)(g - r->gateways) && s->requests != 0;
+	g->encrypted |=
+		s->front_of == (int16_t)(g - r->gateways) && s->requests == 0 && s->encrypted != 0;
+}
+
+static bool serves(const struct served *s)
+{
+	return s->entry.key.to.port != 0 && (s->requests != 0 || s->encrypted != 0);
+}
+
+/* Addresses that serve, sorted: a host that asks and is among them is a gateway. */
+struct addresses {
+	uint8_t (*at)[16];
+	size_t n;
+};
+
+static int compare_addresses(const void *a, const void *b)
+{
+	return memcmp(a, b, 16);
+}
+
+static struct addresses serving_addresses(struct roles *r)
+{
+	struct addresses a = { malloc(16 * (size_t)lru_count(r->served) + 16), 0 };
+
+	if (a.at == NULL)
+		return a;
+	for (const struct served *s = lru_next(r->served, NULL); s != NULL;
+	     s = lru_next(r->served, s))
+		if (serves(s))
+			memcpy(a.at[a.n++], s->entry.key.to.address, 16);
+	qsort(a.at, a.n, 16, compare_addresses);
+	return a;
+}
+
+static struct gateway *gateway_with_back(struct roles *r, const uint8_t address[static 16])
+{
+	for (unsigned i = 0; i < r->n_gateways; i++)
+		if (!r->gateways[i].by_port && has_back(&r->gateways[i], address))
+			return &r->gateways[i];
+	return NULL;
+}
+
+static void claim(struct roles *r, struct gateway *g, struct edge *e)
+{
+	struct served *s = roles_serve(r, &e->entry.key.to);
+
+	e->parent = (int16_t)(g - r->gateways);
+	g->reaches = true;
+	if (s != NULL)
+		s->is_upstream = true;
+}
+
+/* An address that serves, asking another host. */
+static void join_host(struct roles *r, struct edge *e)
+{
+	struct gateway *g = gateway_with_back(r, e->entry.key.from);
+
+	if (g == NULL) {
+		g = gateway_add(r);
+		if (g == NULL)
+			return;
+		memcpy(g->backs[g->n_backs++], e->entry.key.from, 16);
+	}
+	claim(r, g, e);
+}
+
+static bool enough_pairs(const struct edge *e, uint32_t pairs, bool same_address)
+{
+	if (pairs >= PAIRS_SURE || (same_address && pairs != 0))
+		return true;
+	return pairs != 0 && e->requests + e->connections + e->failed_connects <= SMALL_EDGE &&
+	       pairs * 2 >= e->requests;
+}
+
+static struct gateway *gateway_of_front(struct roles *r, const struct endpoint *front, bool by_port)
+{
+	struct served *s = roles_served(r, front);
+	struct gateway *g;
+
+	if (s == NULL)
+		return NULL;
+	if (s->front_of != NO_GATEWAY)
+		return &r->gateways[s->front_of];
+	g = gateway_add(r);
+	if (g == NULL)
+		return NULL;
+	g->by_port = by_port;
+	give_front(r, g, s);
+	return g;
+}
+
+static uint32_t pairs_with(const struct edge *e, const struct endpoint *front)
+{
+	for (unsigned i = 0; e != NULL && i < 4; i++)
+		if (e->fronts[i].pairs != 0 && endpoint_equal(&e->fronts[i].front, front))
+			return e->fronts[i].pairs;
+	return 0;
+}
+
+/* Requests in flight lie within one another by chance, too. What the server's own host asks lies
+ * within its requests, and not around them; on one host the more frequent order is the true one. */
+static bool other_way_round(struct roles *r, const struct edge *e, unsigned i)
+{
+	const struct endpoint *to = &e->entry.key.to, *front = &e->fronts[i].front;
+	const struct edge *reverse;
+
+	if (!address_equal(to->address, front->address))
+		return roles_edge(r, to, front) != NULL || roles_front(r, to) != NO_GATEWAY;
+	reverse = roles_edge(r, front, front);
+	return reverse != NULL && pairs_with(reverse, to) >= e->fronts[i].pairs;
+}
+
+/* Another address than the front's, or a host that speaks to itself: like pairs decide. */
+static void join_pairs(struct roles *r, struct edge *e)
+{
+	const uint8_t *from = e->entry.key.from;
+	int best = -1;
+	struct gateway *g;
+	bool same, local;
+
+	for (int i = 0; i < 4; i++)
+		if (e->fronts[i].pairs != 0 &&
+		    (best < 0 || e->fronts[i].pairs > e->fronts[best].pairs) &&
+		    !other_way_round(r, e, (unsigned)i))
+			best = i;
+	if (best < 0)
+		return;
+	same = address_equal(e->fronts[best].front.address, from);
+	local = address_equal(e->entry.key.to.address, from);
+	if (!enough_pairs(e, e->fronts[best].pairs, same))
+		return;
+	g = gateway_of_front(r, &e->fronts[best].front, same && local);
+	if (g == NULL)
+		return;
+	if (!local && !has_back(g, from) && g->n_backs < BACKS_MAX)
+		memcpy(g->backs[g->n_backs++], from, 16);
+	claim(r, g, e);
+}
+
+/* Hosts that serve and ask are plain to see: they come first, since others must not contradict
+ * them. */
+static void join_hosts(struct roles *r)
+{
+	struct addresses serving = serving_addresses(r);
+
+	for (struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e)) {
+		const uint8_t *from = e->entry.key.from;
+		struct gateway *g = gateway_with_back(r, from);
+
+		if (e->parent != NO_GATEWAY || address_equal(e->entry.key.to.address, from))
+			continue;
+		if (g != NULL)
+			claim(r, g, e);
+		else if (serving.n != 0 &&
+			 bsearch(from, serving.at, serving.n, 16, compare_addresses) != NULL)
+			join_host(r, e);
+	}
+	free(serving.at);
+}
+
+static void join_others(struct roles *r)
+{
+	for (struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e))
+		if (e->parent == NO_GATEWAY)
+			join_pairs(r, e);
+}
+
+/* All that serves on a gateway's address is its front, but what it asks itself. */
+static void join_fronts(struct roles *r)
+{
+	for (struct served *s = lru_next(r->served, NULL); s != NULL; s = lru_next(r->served, s)) {
+		struct gateway *g;
+
+		if (!serves(s))
+			continue;
+		if (s->front_of != NO_GATEWAY) {
+			give_front(r, &r->gateways[s->front_of], s);
+			continue;
+		}
+		g = gateway_with_back(r, s->entry.key.to.address);
+		if (g != NULL && !(s->is_upstream &&
+				   roles_back(r, &s->entry.key.to, &s->entry.key.to) != NO_GATEWAY))
+			give_front(r, g, s);
+	}
+}
+
+static void count_gateway_pairs(struct roles *r)
+{
+	for (unsigned i = 0; i < r->n_gateways; i++)
+		r->gateways[i].pairs = 0;
+	for (const struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e))
+		for (unsigned i = 0; i < 4 && e->parent != NO_GATEWAY; i++)
+			if (e->fronts[i].pairs != 0 &&
+			    roles_front(r, &e->fronts[i].front) == e->parent)
+				r->gateways[e->parent].pairs += e->fronts[i].pairs;
+}
+
+static size_t gather(struct roles *r, const struct store *s, struct sight *sights)
+{
+	size_t n = 0;
+
+	for (uint64_t i = store_oldest(s); i < s->n_briefs; i++)
+		sights[n++] = sight_of_brief(&store_at(s, i)->f, i >= r->inferred_to);
+	for (struct kept *k = s->lists[LIST_MAIN].oldest; k != NULL; k = k->newer)
+		if (k->fact->kind == FACT_EXCHANGE && k->final && k->begin.packet != 0) {
+			sights[n++] = sight_of_kept(k);
+			k->paired = true;
+		}
+	return n;
+}
+
+bool roles_due(const struct roles *r, const struct store *s)
+{
+	return s->n_briefs >= r->infer_next;
+}
+
+void roles_infer(struct roles *r, struct store *s)
+{
+	struct sight *sights =
+		malloc((BRIEFS_MAX + (size_t)s->lists[LIST_MAIN].count) * sizeof *sights);
+	size_t n;
+
+	if (sights != NULL) {
+		n = gather(r, s, sights);
+		qsort(sights, n, sizeof *sights, compare_sights);
+		pair_sights(r, sights, n);
+		free(sights);
+	}
+	pair_failed_connects(r, s);
+	join_hosts(r);
+	join_fronts(r);
+	join_others(r);
+	join_hosts(r);
+	join_fronts(r);
+	count_gateway_pairs(r);
+	r->inferred_to = s->n_briefs;
+	r->infer_next = s->n_briefs + (s->n_briefs * 7 < INFER_EVERY ? s->n_briefs * 7 + INFER_FIRST
+								     : INFER_EVERY);
+}
