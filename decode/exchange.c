@@ -250,6 +250,18 @@ void conn_said_close(struct conn *c)
 	c->said_close = true;
 }
 
+void conn_said_goodbye(struct conn *c, enum side from, struct mark at)
+{
+	struct conn_facts *n = &c->detail->note;
+
+	if (n->closing != CLOSING_NONE)
+		return;
+	n->closing = CLOSING_FIN;
+	n->closer = (uint8_t)from;
+	n->closed = at;
+	n->idle_ns = c->detail->idle_ns > 0 ? c->detail->idle_ns : 0;
+}
+
 void conn_encrypted(struct conn *c)
 {
 	decoder_of(c)->counters.encrypted_without_keys++;

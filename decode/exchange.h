@@ -53,6 +53,7 @@ struct secrets *conn_secrets(struct conn *c);   /* TLS secrets known so far; may
 void *conn_inner(struct conn *c, const struct protocol *p, bool late);  /* begins a protocol inside TLS; the caller ends and frees it */
 void conn_limit(struct conn *c, const char *name);      /* a limit of SAFETY.md was reached: counted, and the connection marked */
 void conn_said_close(struct conn *c);
+void conn_said_goodbye(struct conn *c, enum side from, struct mark at); /* close_notify: it closed first, unless TCP says otherwise */
 void conn_encrypted(struct conn *c);                    /* it cannot be read without keys: counted, once a call */
 /* What a protocol inside TLS asked for by conn_switch(), and how many bytes of its piece it had used; NULL: nothing. */
 const struct protocol *conn_switch_taken(struct conn *c, size_t *used);

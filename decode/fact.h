@@ -155,7 +155,7 @@ struct conn_facts {
 	bool     one_way;               /* only one side's packets were captured */
 	uint8_t  closer;                /* enum side that closed first; meaningful where closing != CLOSING_NONE */
 	uint8_t  closing;               /* enum closing: how */
-	struct mark closed;             /* the packet that did */
+	struct mark closed;             /* the packet that did; of TLS a close_notify (CLOSING_FIN), whoever's FIN came first */
 	struct icmp_note icmp;
 	uint32_t exchanges;             /* begun on it */
 	int64_t  idle_ns;               /* between the last byte of either side and the closing packet, or the end */

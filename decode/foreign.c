@@ -367,8 +367,8 @@ static bool mongodb(struct span first, struct span other)
 
 	if (first.len < 16 || length < 16 || length > 48000000 || length < first.len)
 		return false;
-	if (operation == 1)                                     /* OP_REPLY */
-		return response_to != 0 && other.len != 0;
+	if (operation == 1)                                     /* OP_REPLY, to an OP_QUERY */
+		return response_to != 0 && u32le(other, 12) == 2004;
 	return operation == 2013 || operation == 2012 || operation == 2004;
 }
 

@@ -932,8 +932,8 @@ static void http2_free(void *self)
 		hpack_clear(&s->hpack);
 		if (s->fault != NULL)
 			conn_release(c, s->fault, sizeof *s->fault);
-		if (s->overflow != NULL)
-			conn_release(c, s->overflow, sizeof *s->overflow);
+		if (s->suspect != NULL)
+			conn_release(c, s->suspect, sizeof *s->suspect);
 		if (s->goaway != NULL)
 			conn_release(c, s->goaway, sizeof *s->goaway);
 		bodies_release(h, &h->list[i]);

@@ -95,7 +95,8 @@ struct h2_side {
 	int64_t  window;                /* DATA that it may still send on the connection */
 	struct mark dry;
 	uint64_t lost;                  /* bytes of it that may have held frames */
-	struct fault *fault, *overflow;
+	struct fault *fault;
+	struct fault *suspect;          /* would be one if the other side says so */
 	struct goaway *goaway;
 	struct hpack hpack;
 	uint8_t  held[72];              /* a frame's head or prefix, cut by a segment's end */
@@ -161,6 +162,8 @@ void window_check(struct http2 *h, struct stream *s, enum side from, struct mark
 
 void goaway_take(struct reader *r, uint32_t last, uint32_t code, struct span debug);
 
+/* It looks as if r->from broke a rule, on stream id: a fault once the other side's error code for that rule comes. */
+void http2_suspect(struct reader *r, uint32_t id, enum violation rule, struct span excerpt);
 /* r->from broke the protocol: on s, or (s NULL) on the connection. */
 void http2_fault(struct reader *r, struct stream *s, enum violation rule, struct span excerpt);
 

@@ -465,6 +465,9 @@ static void undecodable(struct taker *t, enum hpack_result result, struct span f
 		conn_limit(h->conn, "hpack_table_capped");
 		h->opaque = true;
 		break;
+	case HPACK_UNKNOWN:
+		http2_suspect(t->r, t->b->owner, VIOLATION_H2_HPACK, span_first(fragment, 32));
+		break;
 	default:
 		break;
 	}

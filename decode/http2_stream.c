@@ -5,7 +5,7 @@
 
 enum { FEW_STREAMS = 4, ORPHANS_MAX = 256 };
 
-enum h2_error { NO_ERROR = 0, PROTOCOL_ERROR = 1, FLOW_CONTROL_ERROR = 3 };     /* RFC 9113 7 */
+enum h2_error { NO_ERROR = 0, FLOW_CONTROL_ERROR = 3, COMPRESSION_ERROR = 9 };  /* RFC 9113 7 */
 
 /* ---- the list ------------------------------------------------------------------------------- */
 
@@ -153,19 +153,11 @@ void window_check(struct http2 *h, struct stream *s, enum side from, struct mark
 		s->dry[from] = at;
 }
 
-/* Kept until the receiver says FLOW_CONTROL_ERROR: order in the capture alone proves nothing when a WINDOW_UPDATE
- * may have been lost to it. */
+/* Order in the capture alone proves nothing: a WINDOW_UPDATE may have been lost to it. */
 static void note_overflow(struct reader *r, uint32_t id)
 {
-	struct h2_side *side = r->side;
-
-	if (!r->h->windows_known || r->h->side[side_other(r->from)].settings_unacked)
-		return;
-	if (side->overflow == NULL)
-		side->overflow = conn_alloc(r->h->conn, sizeof *side->overflow);
-	if (side->overflow != NULL)
-		*side->overflow = (struct fault){ .at = side->frame_at, .offset = side->frame_offset, .stream = id,
-		                                  .rule = VIOLATION_H2_WINDOW };
+	if (r->h->windows_known && !r->h->side[side_other(r->from)].settings_unacked)
+		http2_suspect(r, id, VIOLATION_H2_WINDOW, span_none());
 }
 
 void window_spend(struct reader *r, struct stream *s, uint32_t length)
@@ -239,19 +231,34 @@ static void tell_fault(struct stream *s, enum side from, const struct fault *f)
 		exchange_broken(m, f->rule, f->at, f->offset, span_of(f->excerpt.bytes, f->excerpt.len));
 }
 
-/* The other side says FLOW_CONTROL_ERROR on s (NULL: on all): the overflow was one. */
-static void overflow_proved(struct http2 *h, enum side accuser, struct stream *s)
+void http2_suspect(struct reader *r, uint32_t id, enum violation rule, struct span excerpt)
 {
-	struct h2_side *side = &h->side[side_other(accuser)];
+	struct h2_side *side = r->side;
 
-	if (side->overflow == NULL)
+	if (side->suspect == NULL)
+		side->suspect = conn_alloc(r->h->conn, sizeof *side->suspect);
+	if (side->suspect != NULL)
+		*side->suspect = (struct fault){ side->frame_at, side->frame_offset, id, (uint8_t)rule, span_copied(excerpt) };
+}
+
+/* The other side's error code, on s (NULL: on the connection), names what was suspected. */
+static void suspect_proved(struct http2 *h, enum side accuser, struct stream *s, uint32_t code)
+{
+	enum side accused = side_other(accuser);
+	struct h2_side *side = &h->side[accused];
+	uint32_t means;
+
+	if (side->suspect == NULL)
+		return;
+	means = side->suspect->rule == VIOLATION_H2_HPACK ? COMPRESSION_ERROR : FLOW_CONTROL_ERROR;
+	if (code != means)
 		return;
 	if (s != NULL) {
-		if (side->overflow->stream == s->id)
-			tell_fault(s, side_other(accuser), side->overflow);
+		if (side->suspect->stream == s->id)
+			tell_fault(s, accused, side->suspect);
 	} else if (side->fault == NULL) {
-		side->fault = side->overflow;
-		side->overflow = NULL;
+		side->fault = side->suspect;
+		side->suspect = NULL;
 	}
 }
 
@@ -271,7 +278,7 @@ static enum outcome stream_outcome(const struct http2 *h, const struct stream *s
 		return OUTCOME_GARBLED;
 	if (m->first.packet == 0)
 		return OUTCOME_NO_RESPONSE;
-	if ((m->violations & violation_bit(VIOLATION_H2_HPACK)) != 0 && !m->head_complete)
+	if (s->x->f.status == 0 && (m->violations & violation_bit(VIOLATION_H2_HPACK)) != 0)
 		return OUTCOME_GARBLED;
 	return m->head_complete ? OUTCOME_PARTIAL_BODY : OUTCOME_PARTIAL_HEADERS;
 }
@@ -354,9 +361,9 @@ void stream_settle(struct http2 *h, struct stream *s, enum stream_end how)
 {
 	struct exchange *x = s->x;
 
-	x->f.outcome = (uint8_t)stream_outcome(h, s, how);
 	message_body_end(h, s);
 	tell_facts(h, s);
+	x->f.outcome = (uint8_t)stream_outcome(h, s, how);
 	list_remove(&h->list[stream_opener(s->id)], s);
 	exchange_settle(x);
 }
@@ -429,8 +436,7 @@ void stream_reset(struct reader *r, struct stream *s, uint32_t code)
 	x->h2.rst_stream[r->from] = r->side->frame_at;
 	x->h2.rst_code[r->from] = code;
 	exchange_notable(x, ROLE_H2_RST_STREAM, r->from, r->side->frame_at);
-	if (code == FLOW_CONTROL_ERROR)
-		overflow_proved(r->h, r->from, s);
+	suspect_proved(r->h, r->from, s, code);
 	/* "a server MAY request that the client abort … by sending a RST_STREAM with NO_ERROR after sending a complete
 	 * response" (RFC 9113 8.1); whoever resets later does no harm either. */
 	if (s->response_ended)
@@ -468,8 +474,7 @@ void goaway_take(struct reader *r, uint32_t last, uint32_t code, struct span deb
 	struct goaway *g = side_goaway(r);
 
 	conn_said_close(r->h->conn);
-	if (code == FLOW_CONTROL_ERROR)
-		overflow_proved(r->h, r->from, NULL);
+	suspect_proved(r->h, r->from, NULL, code);
 	if (g == NULL)
 		return;
 	if (last == INT32_MAX && code == NO_ERROR) {    /* "shutting down soon": the number follows */

@@ -45,8 +45,10 @@ void tls_alert(struct tls *t, enum side from, uint8_t level, uint8_t description
 {
 	struct tls_alert *a = &t->facts->alert[from];
 
-	if (description == 0 || (description == 255 && t->facts->handshake_done))
+	if (description == 0 || (description == 255 && t->facts->handshake_done)) {
 		t->facts->close_notify[from] = true;
+		conn_said_goodbye(t->c, from, at);
+	}
 	if (a->at.packet == 0 || (a->level == 1 && a->description != 0 && level != 1))
 		*a = (struct tls_alert){ at, level, description, encrypted };
 }

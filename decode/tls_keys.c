@@ -156,6 +156,12 @@ static void keys_or_wait(struct tls *t, bool found)
 		give_up(t);
 }
 
+/* The capture may have begun after one, and both randoms are needed. */
+static bool hellos_seen(const struct tls *t)
+{
+	return t->facts->client_hello.packet != 0 && t->facts->server_hello.packet != 0;
+}
+
 /* ---- when keys change ---------------------------------------------------------------------- */
 
 void tls_keys_change(struct tls *t, struct tls_side *s)
@@ -163,7 +169,7 @@ void tls_keys_change(struct tls *t, struct tls_side *s)
 	if (t->given_up || t->waiting)
 		return;
 	opener_set(t, s, NULL);
-	if (conn_secrets(t->c) == NULL || t->compressed || t->late)
+	if (conn_secrets(t->c) == NULL || t->compressed || !hellos_seen(t))
 		give_up(t);
 	else
 		keys_or_wait(t, keys_12(t, s));
@@ -178,7 +184,7 @@ void tls_keys_hello(struct tls *t)
 		client->epoch = EPOCH_HANDSHAKE;
 	if (t->given_up)
 		return;
-	if (conn_secrets(t->c) == NULL || t->late)
+	if (conn_secrets(t->c) == NULL || !hellos_seen(t))
 		give_up(t);
 	else
 		keys_or_wait(t, keys_13(t, server) && keys_13(t, client));

@@ -179,7 +179,7 @@ bool up_ended(const struct look *l)
 
 bool up_closed(const struct look *l, enum closing how)
 {
-	return up_ended(l) && l->conn->closing == how;
+	return up_ended(l) && l->how == how;
 }
 
 bool up_reset(const struct look *l)

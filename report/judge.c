@@ -49,6 +49,22 @@ static struct mark client_told(const struct look *l)
 	return broken_off(&client->x) ? client_dropped(client) : client->x.response.last;
 }
 
+/* In TLS a side is done when it says so (close_notify, or any other alert): the other's FIN may come before its own.
+ * RFC 8446 6.1 */
+static void look_at_alerts(struct look *l, struct mark *up_end)
+{
+	const struct tls_facts *t = l->tls;
+
+	if (t == NULL)
+		return;
+	l->gave_up = earlier_of(l->gave_up, t->alert[CLIENT].at);
+	if (t->handshake_done && t->close_notify[SERVER] && happened(t->alert[SERVER].at) &&
+	    (!happened(*up_end) || before(t->alert[SERVER].at, *up_end)) && l->how != CLOSING_RST_ACK) {
+		*up_end = t->alert[SERVER].at;
+		l->how = CLOSING_FIN;
+	}
+}
+
 static void look_who_ended(struct look *l)
 {
 	struct mark began = request_at(l), told = client_told(l), up_end = { 0, 0 };
@@ -65,7 +81,9 @@ static void look_who_ended(struct look *l)
 			up_end = l->conn->closed;
 		else
 			l->gave_up = earlier_of(l->gave_up, l->conn->closed);
+		l->how = l->conn->closing;
 	}
+	look_at_alerts(l, &up_end);
 	if (happened(up_end) && (!happened(l->gave_up) || before(up_end, l->gave_up))) {
 		l->ended = ENDED_BY_UPSTREAM;
 		l->end = up_end;

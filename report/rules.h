@@ -39,6 +39,7 @@ struct look {
 	const struct exchange_facts *client;    /* the client's exchange, or NULL */
 	enum ended ended;                       /* who ended the upstream exchange first … */
 	struct mark end;                        /* … and in which packet */
+	enum closing how;                       /* how the connection was closed, where the upstream ended it */
 	struct mark gave_up;                    /* when the gateway ended its wait: packet 0 if it did not, or nobody saw */
 	bool answered;                          /* a byte of a response (not an interim one) came */
 	bool passed_on;                         /* the client was given this response: the same status, and its body where known */
@@ -84,6 +85,10 @@ static inline bool before(struct mark a, struct mark b)
 bool up_closed(const struct look *l, enum closing how);         /* the upstream ended it, and so */
 bool up_ended(const struct look *l);
 bool up_reset(const struct look *l);
+static inline bool gw_closed(const struct look *l)              /* the gateway was the first to close the connection */
+{
+	return l->conn != NULL && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT;
+}
 bool silent_enough(const struct look *l, struct mark since);    /* the gateway waited long enough since then for silence to prove something */
 int64_t waited_ns(const struct look *l, struct mark since);     /* until the gateway gave up; 0: it did not */
 bool no_request(const struct look *l);                          /* TCP connected, and no request was seen (nor could have been in TLS) */

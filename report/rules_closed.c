@@ -10,7 +10,7 @@ static const char *closing_text(const struct look *l)
 
 static const char *closing_word(const struct look *l)
 {
-	switch (l->conn->closing) {
+	switch (l->how) {
 	case CLOSING_RST:     return "rst";
 	case CLOSING_RST_ACK: return "rst-ack";
 	default:              return "fin";

@@ -51,7 +51,7 @@ bool rule_gateway_closed(const struct look *l, struct finding *f)
 	char time[TIME_TEXT];
 
 	if (x == NULL || l->ended != ENDED_BY_GATEWAY || !x->request.complete || x->response.complete || x->response.n_broken != 0 ||
-	    l->conn->closing == CLOSING_NONE || l->conn->closer != CLIENT)
+	    !gw_closed(l))
 		return false;
 	if (l->c->client_left_first || (l->client != NULL && l->client->status >= 500))
 		return false;
@@ -80,7 +80,7 @@ static bool tripped_on_interim(const struct look *l)
 
 	if (x == NULL || x->n_interim == 0 || x->interim[0] == 101 || !l->failed || l->client == NULL)
 		return false;
-	if (l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT && !before(l->conn->closed, x->interim_at) &&
+	if (gw_closed(l) && !before(l->conn->closed, x->interim_at) &&
 	    l->conn->closed.time_ns - x->interim_at.time_ns < ABSENCE_NS)
 		return true;
 	return x->response.complete;
@@ -97,7 +97,7 @@ static bool whole_and_valid(const struct look *l)
 static bool tripped_on_tickets(const struct look *l)
 {
 	return l->c->model->trips_on_tickets && l->x == NULL && l->tls != NULL && l->tls->handshake_done && l->tls->chosen >= 0x0304 &&
-	       l->tls->application_bytes[CLIENT] == 0 && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT;
+	       l->tls->application_bytes[CLIENT] == 0 && gw_closed(l);
 }
 
 bool rule_gateway_refused(const struct look *l, struct finding *f)
@@ -119,7 +119,7 @@ bool rule_gateway_refused(const struct look *l, struct finding *f)
 		note(f, l->brief->response_first, "%s answered %u", l->upstream, l->brief->status);
 		note(f, l->brief->response, "that answer's last byte: %" PRIu64 " bytes of body, whole and valid", l->brief->response_body);
 	}
-	if (interim && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT)
+	if (interim && gw_closed(l))
 		note(f, l->conn->closed, "%s closed the upstream connection %s after the interim response", l->gateway,
 		     time_text(l->conn->closed.time_ns - l->x->interim_at.time_ns, time));
 	note_answer(l, f);

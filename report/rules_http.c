@@ -76,7 +76,7 @@ static bool violated(const struct look *l, struct finding *f, uint64_t mask, con
 	note_request(l, f);
 	note(f, b->at, "%s sent %s (%s), at byte %" PRIu64 " of the response: %s", l->upstream,
 	     violation_text((enum violation)b->rule), violation_source((enum violation)b->rule), b->offset, bytes);
-	if (l->ended == ENDED_BY_GATEWAY && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT)
+	if (l->ended == ENDED_BY_GATEWAY && gw_closed(l))
 		note(f, l->conn->closed, "%s closed the upstream connection", l->gateway);
 	note_answer(l, f);
 	if (!model_refuses(l, b))
@@ -248,7 +248,7 @@ static bool larger_than_any(const struct look *l, struct too_large *t)
 	if (l->x == NULL || l->c->model->header_limit != 0)
 		return false;
 	head = l->x->response.head_bytes;
-	if (head <= SMALLEST_HEADER_LIMIT || l->conn->closer != CLIENT || l->conn->closing == CLOSING_NONE ||
+	if (head <= SMALLEST_HEADER_LIMIT || !gw_closed(l) ||
 	    l->conn->closed.time_ns - l->x->response.last.time_ns >= ABSENCE_NS || l->x->response.n_broken != 0)
 		return false;
 	(void)learned_server(l->c->learned, &l->t->upstream, &seen);
@@ -274,7 +274,7 @@ bool rule_header_too_large(const struct look *l, struct finding *f)
 		return false;
 	note_request(l, f);
 	note(f, at, "%s began a response whose %s is %" PRIu64 "%s", l->upstream, t.what, t.is, t.unit);
-	if (l->conn != NULL && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT)
+	if (gw_closed(l))
 		note(f, l->conn->closed, "%s closed the upstream connection %s", l->gateway,
 		     l->x->outcome == OUTCOME_COMPLETE ? "and threw the rest away" : "before the response was whole");
 	note_answer(l, f);

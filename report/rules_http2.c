@@ -35,7 +35,7 @@ static bool gateway_ended_it(const struct look *l)
 {
 	if (happened(l->h2->rst_stream[CLIENT]) || (happened(l->h2->goaway[CLIENT]) && l->h2->goaway_code[CLIENT] != NO_ERROR))
 		return true;
-	if (l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT)
+	if (gw_closed(l))
 		return true;
 	return l->client != NULL && l->failed;
 }
@@ -66,7 +66,7 @@ bool rule_http2_protocol_error(const struct look *l, struct finding *f)
 		note(f, at, "%s sent %s (%s)", l->upstream, violation_text(rule), violation_source(rule));
 	note(f, l->h2->rst_stream[CLIENT], "%s reset the stream: %s", l->gateway, error_name(l->h2->rst_code[CLIENT]));
 	note(f, l->h2->goaway[CLIENT], "%s sent GOAWAY: %s", l->gateway, error_name(l->h2->goaway_code[CLIENT]));
-	if (l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT)
+	if (gw_closed(l))
 		note(f, l->conn->closed, "%s closed the connection", l->gateway);
 	note_answer(l, f);
 	detail_word(f, "rule", violation_name(rule));

@@ -234,7 +234,7 @@ bool rule_client_aborted(const struct look *l, struct finding *f)
 	note(f, c->client->x.request.first, "the client's request");
 	note_request(l, f);
 	note(f, c->client_left, "the client %s closed the connection, its request unanswered", endpoint_text(&c->client->conn.end[CLIENT], client));
-	if (l->conn != NULL && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT)
+	if (gw_closed(l))
 		note(f, l->conn->closed, "%s gave up the upstream exchange", l->gateway);
 	detail_seconds(f, "waited_s", c->client_left.time_ns - c->client->x.request.first.time_ns);
 	say(f, "The client went away %s after its request, before the upstream had answered.",

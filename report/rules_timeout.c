@@ -92,8 +92,8 @@ bool rule_response_timeout(const struct look *l, struct finding *f)
 	}
 	time_text(waited_ns(l, since), time);
 	note(f, l->gave_up, "not a byte of a response for %s, and the gateway gave up first", time);
-	if (x == NULL || x->request.first.packet != l->conn->closed.packet)
-		note(f, l->conn->closing != CLOSING_NONE ? l->conn->closed : (struct mark){ 0, 0 }, "%s closed the upstream connection", l->gateway);
+	if (gw_closed(l) && l->conn->closed.packet != l->gave_up.packet)
+		note(f, l->conn->closed, "%s closed the upstream connection", l->gateway);
 	note_answer(l, f);
 	detail_seconds(f, "waited_s", waited_ns(l, since));
 	if (x != NULL)

@@ -123,7 +123,8 @@ static bool gateway_found_no_common_ground(const struct look *l)
 {
 	const struct tls_alert *a = &l->tls->alert[CLIENT];
 
-	return happened(a->at) && !l->tls->handshake_done && !a->encrypted && a->description != 0 && !about_certificate(a->description);
+	return happened(a->at) && !up_ended(l) && !l->tls->handshake_done && !a->encrypted && a->description != 0 &&
+	       !about_certificate(a->description);
 }
 
 bool rule_tls_handshake_rejected(const struct look *l, struct finding *f)
@@ -180,14 +181,21 @@ static bool certificate_alert(const struct look *l)
 
 /* nginx, Apache: verified after the handshake, then closed without one byte of a request (MECHANISMS 6). The gateway
  * closes at once: after a second of silence it is a connection that nobody needed, or a timeout. */
+static struct mark gateway_left(const struct look *l)
+{
+	if (happened(l->tls->alert[CLIENT].at))
+		return l->tls->alert[CLIENT].at;
+	return gw_closed(l) ? l->conn->closed : (struct mark){ 0, 0 };
+}
+
 static bool closed_instead_of_request(const struct look *l)
 {
 	const struct tls_facts *t = l->tls;
+	struct mark left = gateway_left(l);
 
-	if (!certificate_seen(t) || l->x != NULL || t->application_bytes[CLIENT] != 0 || l->conn->closing == CLOSING_NONE ||
-	    l->conn->closer != CLIENT)
+	if (!certificate_seen(t) || l->x != NULL || t->application_bytes[CLIENT] != 0 || up_ended(l) || !happened(left))
 		return false;
-	return l->conn->closed.time_ns - l->up->last_data.time_ns < ABSENCE_NS;
+	return left.time_ns - l->up->last_data.time_ns < ABSENCE_NS;
 }
 
 bool rule_tls_certificate_rejected(const struct look *l, struct finding *f)
@@ -211,7 +219,7 @@ bool rule_tls_certificate_rejected(const struct look *l, struct finding *f)
 		note(f, t->alert[CLIENT].at, "%s sent the alert %s%s", l->gateway, alert_name(t->alert[CLIENT].description),
 		     t->handshake_done ? "" : " instead of finishing the handshake");
 	} else {
-		note(f, l->conn->closed, "%s closed without sending a request%s", l->gateway,
+		note(f, gateway_left(l), "%s closed without sending a request%s", l->gateway,
 		     t->handshake_done ? ", although the handshake was finished" : "");
 		if (!certificate_is_bad(t))
 			at_most(f, CONFIDENCE_MEDIUM);
@@ -238,7 +246,7 @@ static bool in_handshake(const struct look *l)
 
 bool rule_tls_handshake_aborted(const struct look *l, struct finding *f)
 {
-	if (!in_handshake(l) || !up_ended(l) || happened(l->tls->alert[SERVER].at) || happened(l->tls->alert[CLIENT].at))
+	if (!in_handshake(l) || !up_ended(l) || happened(l->tls->alert[SERVER].at))
 		return false;
 	note_hello(l, f);
 	note(f, l->tls->server_hello, "%s sent ServerHello", l->upstream);
