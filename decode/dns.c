@@ -4,7 +4,7 @@
 
 #include "../capture/limits.h"
 
-enum { DNS_HEADER = 12, DNS_RESPONSE = 0x8000, DNS_OPCODE = 0x7800, DNS_TRUNCATED = 0x0200, DNS_IN = 1, DNS_A = 1, DNS_AAAA = 28 };
+enum { DNS_HEADER = 12, DNS_RESPONSE = 0x8000, DNS_OPCODE = 0x7800, DNS_IN = 1, DNS_A = 1, DNS_AAAA = 28 };
 
 /* A name as text while it is read: NULL, to pass it over. */
 struct name_text { char *at; size_t len; };
@@ -32,7 +32,8 @@ static bool add_label(struct name_text *t, struct span label)
 }
 
 /* RFC 1035 4.1.4: labels up to the empty one, or a pointer to where the rest lies. Each pointer must lead
- * backward of all before it, so that a name ends. The cursor stands behind the name as written here. */
+ * backward of all before it, so that a name ends. The cursor stands behind the name as written here, or has
+ * failed where bytes lack. */
 static bool read_name(struct span message, struct cursor *c, struct name_text *t)
 {
 	size_t lowest = message.len - c->rest.len, wire = 0, to;
@@ -45,7 +46,9 @@ static bool read_name(struct span message, struct cursor *c, struct name_text *t
 		length = cur_u8(&at);
 		if (length >= 0xc0) {
 			to = (size_t)(length & 0x3f) << 8 | cur_u8(&at);
-			if (at.failed || to >= lowest || ++pointers > LIMIT_DNS_POINTERS)
+			if (at.failed)
+				break;
+			if (to >= lowest || ++pointers > LIMIT_DNS_POINTERS)
 				return false;
 			if (!jumped)
 				*c = at;
@@ -55,19 +58,21 @@ static bool read_name(struct span message, struct cursor *c, struct name_text *t
 			continue;
 		}
 		wire += length + 1u;
-		if (at.failed || length > 63 || wire > DNS_NAME_MAX)
+		if (length > 63 || wire > DNS_NAME_MAX)
 			return false;
-		if (length == 0)
+		if (at.failed || length == 0)
 			break;
-		if (!add_label(t, cur_take(&at, length)) || at.failed)
+		if (!add_label(t, cur_take(&at, length)))
 			return false;
 	}
-	if (!jumped)
+	if (!jumped || at.failed)
 		*c = at;
-	return true;
+	return !at.failed;
 }
 
-/* Answers: name, type, class, time to live, data. Names between question and address (CNAME) do not matter here. */
+/* Answers: name, type, class, time to live, data. Names between question and address (CNAME) do not matter here.
+ * Records may lack: cut by the capture, or by the server, which says so and is asked again over TCP (RFC 2181 9).
+ * False: one that is here is wrong. */
 static bool read_answers(struct span message, struct cursor *c, unsigned n, struct dns_fact *f)
 {
 	struct name_text none = { NULL, 0 };
@@ -77,13 +82,13 @@ static bool read_answers(struct span message, struct cursor *c, unsigned n, stru
 
 	for (unsigned i = 0; i < n; i++) {
 		if (!read_name(message, c, &none))
-			return false;
+			return c->failed;
 		type = cur_u16(c);
 		class = cur_u16(c);
 		cur_skip(c, 4);
 		data = cur_take(c, cur_u16(c));
 		if (c->failed)
-			return false;
+			return true;
 		if (class != DNS_IN || f->n_addresses >= sizeof f->addresses / sizeof f->addresses[0])
 			continue;
 		address = f->addresses[f->n_addresses];
@@ -120,6 +125,5 @@ bool control_dns(struct span message, struct dns_fact *f, char name[static DNS_N
 	*name_len = text.len;
 	if (!f->answer)
 		return answers == 0;
-	/* A truncated answer has fewer records than it counts; the resolver asks again over TCP (RFC 2181 9). */
-	return read_answers(message, &c, answers, f) || (flags & DNS_TRUNCATED) != 0;
+	return read_answers(message, &c, answers, f);
 }

@@ -4,7 +4,6 @@
 #include "../capture/limits.h"
 
 enum {
-	DEFAULT_TABLE = 4096,           /* RFC 9113 6.5.2, SETTINGS_HEADER_TABLE_SIZE */
 	ENTRY_BYTES   = 33,             /* one `?`: a byte of name and 32 of overhead. RFC 7541 4.1 */
 	KEPT_MAX      = 16384,
 	LARGE_MAX     = 64,             /* each costs 1,985 insertions, so a sender may cause only so many ... */
@@ -67,7 +66,7 @@ static void *retake(void *at, size_t size, void *conn)
 
 void hpack_init(struct hpack *h, struct conn *c, bool late)
 {
-	*h = (struct hpack){ .conn = c, .stale = late };
+	*h = (struct hpack){ .conn = c, .allowed = UINT32_MAX, .stale = late };
 	h->memory = (nghttp2_mem){ c, take, give, take_zeroed, retake };
 }
 
@@ -255,10 +254,10 @@ static bool begin_block(struct hpack *h)
 	h->decoded = h->fields = h->n_kept = 0;
 	h->has_first = false;
 	if (h->inflater == NULL || h->stale)
-		if (!make(h, h->stale ? DEFAULT_TABLE : 0))
+		if (!make(h, h->stale ? HPACK_TABLE_DEFAULT : 0))
 			return false;
 	h->in_block = true;
-	h->keeping = h->seeded == DEFAULT_TABLE;
+	h->keeping = h->seeded == HPACK_TABLE_DEFAULT;
 	return true;
 }
 
@@ -276,10 +275,10 @@ static enum hpack_result decode_again(struct hpack *h, bool last, hpack_field *f
 	return inflate(h, span_of(h->kept, h->n_kept), last, seen, field, ctx);
 }
 
-/* A block that began with a size update and failed at once: the size was above ours, which the peer may allow. */
+/* A block that began with a size update and failed at once: the size was above ours, and may be allowed. */
 static bool is_large_table(const struct hpack *h)
 {
-	return h->fields == 0 && h->has_first && (h->first & 0xe0) == 0x20;
+	return h->allowed > LIMIT_HPACK_TABLE && h->fields == 0 && h->has_first && (h->first & 0xe0) == 0x20;
 }
 
 static enum hpack_result failed(struct hpack *h, enum hpack_result r)

@@ -18,6 +18,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+enum { HPACK_TABLE_DEFAULT = 4096 };    /* RFC 9113 6.5.2, SETTINGS_HEADER_TABLE_SIZE */
+
 enum hpack_result {
 	HPACK_OK,
 	HPACK_BAD,              /* its sender broke HPACK; no later block can be decoded */
@@ -33,6 +35,7 @@ struct hpack {
 	nghttp2_mem memory;             /* the inflater keeps a pointer to it */
 	uint8_t  *kept;                 /* the block so far, to decode it again behind a larger table */
 	uint32_t n_kept, kept_size;
+	uint32_t allowed;               /* table, by the other side's SETTINGS; UINT32_MAX: not known */
 	uint32_t seeded;                /* bytes of made-up entries; 0: known from the start */
 	uint32_t decoded, fields;       /* bytes and fields of this block */
 	uint32_t good;                  /* bytes decoded since ... */

@@ -17,7 +17,7 @@ enum { SURE_AFTER = 4, GOAWAY_PREFIX = 8 + 63, STREAMS_AHEAD = 2000 };
 
 /* ---- SETTINGS ------------------------------------------------------------------------------- */
 
-enum { SETTINGS_MAX_CONCURRENT_STREAMS = 3, SETTINGS_INITIAL_WINDOW_SIZE = 4, SETTINGS_MAX_FRAME_SIZE = 5 };
+enum { SETTINGS_HEADER_TABLE_SIZE = 1, SETTINGS_MAX_CONCURRENT_STREAMS = 3, SETTINGS_INITIAL_WINDOW_SIZE = 4, SETTINGS_MAX_FRAME_SIZE = 5 };
 
 static void settings_begin(struct reader *r)
 {
@@ -27,8 +27,11 @@ static void settings_begin(struct reader *r)
 		r->h->side[side_other(r->from)].settings_unacked = false;
 		return;
 	}
-	if (side->settings.packet == 0)
+	if (side->settings.packet == 0) {
 		side->settings = side->frame_at;
+		if (!r->h->late)
+			r->h->side[side_other(r->from)].hpack.allowed = HPACK_TABLE_DEFAULT;
+	}
 	side->settings_unacked = true;
 }
 
@@ -40,7 +43,12 @@ static void setting(struct reader *r, struct span entry)
 	unsigned id = cur_u16(&c);
 	uint32_t value = cur_u32(&c);
 
-	if (id == SETTINGS_MAX_CONCURRENT_STREAMS) {
+	if (id == SETTINGS_HEADER_TABLE_SIZE) {
+		uint32_t *allowed = &r->h->side[side_other(r->from)].hpack.allowed;
+
+		if (value > *allowed)           /* a smaller one takes effect only once it is acknowledged */
+			*allowed = value;
+	} else if (id == SETTINGS_MAX_CONCURRENT_STREAMS) {
 		side->max_concurrent = value;
 	} else if (id == SETTINGS_INITIAL_WINDOW_SIZE) {
 		if (value <= WINDOW_MAX)
@@ -700,6 +708,14 @@ static void run(struct reader *r)
 
 /* ---- holes ---------------------------------------------------------------------------------- */
 
+/* Frames of this side may have gone unseen: among them SETTINGS and WINDOW_UPDATE. */
+static void note_hole(struct reader *r)
+{
+	r->h->holes = true;
+	r->h->windows_known = false;
+	r->h->side[side_other(r->from)].hpack.allowed = UINT32_MAX;
+}
+
 /* Framing is lost: `bytes` that may have held frames are missing, or were none. */
 static void lose(struct reader *r, uint64_t bytes)
 {
@@ -710,8 +726,7 @@ static void lose(struct reader *r, uint64_t bytes)
 	side->rest = side->padding = 0;
 	side->lost += bytes;
 	block_abort(side);
-	r->h->holes = true;
-	r->h->windows_known = false;
+	note_hole(r);
 }
 
 /* n bytes of the frame under way are not to be seen: skipped as wanted, or missing. */
@@ -746,8 +761,7 @@ static void prefix_missing(struct reader *r)
 	side->n_held = 0;
 	side->ignored = true;
 	side->state = H2_CONTENT;
-	r->h->holes = true;
-	r->h->windows_known = false;
+	note_hole(r);
 	if (is_block_frame(side->frame.type))
 		block_abort(side);
 	side->lost += side->rest;

@@ -181,6 +181,26 @@ static void record_end(struct tls *t, struct tls_side *s, struct span whole, str
 	s->good_end = wire_end;
 }
 
+/* After a hole: where the next record may begin. Most are written many at a time, so that may be amid a packet. */
+static size_t find_record(const struct tls *t, struct span bytes)
+{
+	uint8_t minor = t->version != 0 && t->version < TLS_1_2 ? (uint8_t)t->version : (uint8_t)TLS_1_2;
+	size_t i = 0;
+
+	if (plausible_header(bytes))
+		return 0;
+	while (i < bytes.len) {
+		struct span rest;
+
+		i += span_index(span_from(bytes, i), TLS_APPLICATION);
+		rest = span_from(bytes, i);
+		if (span_at(rest, 1) == 3 && span_at(rest, 2) == minor && plausible_header(span_first(rest, TLS_HEADER)))
+			return i;
+		i++;
+	}
+	return bytes.len;
+}
+
 static void lose_framing(struct tls *t, struct tls_side *s)
 {
 	if (!s->lost && s->epoch == EPOCH_PLAIN)
@@ -256,9 +276,14 @@ static uint64_t tls_bytes(void *self, enum side from, const struct piece *p)
 
 	if (p->skipped != 0)
 		pass_body(t, s, p->skipped, p->missing, p->skip_last, p->offset);
-	if (s->lost && !plausible_header(p->bytes))
-		return 0;
-	s->lost = false;
+	if (s->lost) {
+		size_t n = find_record(t, p->bytes);
+
+		if (n == p->bytes.len)
+			return 0;
+		cur_skip(&in, n);
+		s->lost = false;
+	}
 	while (in.rest.len != 0) {
 		if (s->n_header < TLS_HEADER) {
 			take_header(s, &in, p->at);
@@ -280,13 +305,16 @@ static void tls_gap(void *self, enum side from, uint64_t missing, enum why why, 
 {
 	struct tls *t = self;
 	struct tls_side *s = &t->side[from];
-	uint64_t known = s->n_header == TLS_HEADER ? s->left : 0, within = missing < known ? missing : known;
+	uint64_t end = s->good_end + TLS_HEADER + record_length(s), within = 0;
 
 	(void)why;
-	if (within != 0) {
+	if (s->n_header == TLS_HEADER && s->take == TAKE_NOTHING)
+		pass_body(t, s, s->left, 0, at, end);           /* it was skipped, or a gap would not be told */
+	if (s->n_header == TLS_HEADER) {
+		within = missing < s->left ? missing : s->left;
 		if (s->take == TAKE_HANDSHAKE)
 			tls_handshake_lost(t, s);
-		pass_body(t, s, within, within, at, s->good_end);
+		pass_body(t, s, within, within, at, end);
 	}
 	if (within < missing)
 		lose_framing(t, s);

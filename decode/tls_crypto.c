@@ -426,6 +426,8 @@ static bool cbc_decrypt(struct tls_opener *o, struct span sealed, uint8_t *room,
 
 	memcpy(iv, o->iv, block);
 	if (o->version >= 0x0302) {
+		if (sealed.len < block)
+			return false;
 		memcpy(iv, sealed.at, block);
 		sealed = span_from(sealed, block);
 	}
@@ -457,7 +459,7 @@ static bool open_cbc(struct tls_opener *o, uint8_t type, uint16_t version, struc
 	size_t mac = o->suite->mac->len, block = o->suite->cipher->iv_len, n = 0;
 	struct span sealed = body, plain;
 
-	if (body.len < mac + block)
+	if (body.len < mac)
 		return false;
 	if (o->etm) {                           /* over what is sent, IV included. RFC 7366 3 */
 		sealed = span_first(body, body.len - mac);

@@ -12,7 +12,7 @@
 #include "../capture/limits.h"
 #include "tls_crypto.h"
 
-enum { FAILURES_MAX = 3, TRIALS_MAX = 64, HOLE_RECORDS_MAX = 256 };
+enum { FAILURES_MAX = 3, TRIALS_MAX = 64, HOLE_RECORDS_MAX = 256, HOLE_TRIES_MAX = 8 };
 
 struct tls_kept {
 	struct tls_kept *next;
@@ -355,14 +355,17 @@ static bool open_beyond_hole(struct tls *t, struct tls_side *s, const struct tls
 	uint64_t start = r->wire_end - r->body.len - TLS_HEADER, lost, records = 0;
 	bool exact;
 
-	s->unsure = false;
 	if (!tls_opener_is_aead(s->opener))
 		return false;
 	while (!open_with(s, r, room, o)) {
-		if (records++ == HOLE_RECORDS_MAX)
+		if (records == HOLE_RECORDS_MAX) {
+			tls_opener_back(s->opener, records);
 			return false;
+		}
+		records++;
 		(void)tls_opener_pass(s->opener);
 	}
+	s->unsure = false;
 	lost = start > s->good_end ? start - s->good_end : 0;
 	for (; records != 0 && lost > TLS_HEADER; records--)
 		lost -= TLS_HEADER + (lost - TLS_HEADER - tls_opener_plain(s->opener, (size_t)(lost - TLS_HEADER), &exact));
@@ -394,6 +397,8 @@ static void not_opened(struct tls *t, struct tls_side *s, const struct tls_recor
 	} else if (!s->opened && !t->facts->decrypted) {
 		give_up(t);                     /* wrong keys */
 		tls_unopened(t, s, r->type, length, first, r->at);
+	} else if (s->unsure && s->failures < HOLE_TRIES_MAX && tls_opener_is_aead(s->opener)) {
+		s->lost = true;                 /* it only looked like a record */
 	} else if (s->failures >= FAILURES_MAX || !tls_opener_pass(s->opener)) {
 		stop(t, r->at);
 	} else {

@@ -8,7 +8,9 @@
 
 enum {
 	SETTLE_MS = 200,     /* an answer settles (DESIGN.md, When) */
-	SYN_GIVES_UP_S = 140 /* a SYN without an answer is told by then */
+	SYN_GIVES_UP_S = 140, /* a SYN without an answer is told by then */
+	LONG_WAIT_MS = 900,
+	LIVE_HOLDS_S = 3
 };
 
 /* ---- cases -------------------------------------------------------------------------------- */
@@ -354,12 +356,18 @@ static int compare_ends(const void *a, const void *b)
 	return (x->tier->id > y->tier->id) - (x->tier->id < y->tier->id);
 }
 
-/* What no packet explains yet may be explained by a SYN that is still waiting: it is told when that
- * is given up. */
+/* What no packet explains yet may be explained by a try that is still waiting: a file is told when a
+ * SYN would be given up; live, a request that waited long itself is held back for a little. */
 static bool may_wait(const struct round *r, const struct matter *m)
 {
-	return !r->final && !r->c->options->live && m->n_trials == 0 &&
-	       client_ended(m->tier).time_ns + SYN_GIVES_UP_S * NS_PER_S > r->until_ns;
+	int64_t end = client_ended(m->tier).time_ns;
+
+	if (r->final || m->n_trials != 0)
+		return false;
+	if (!r->c->options->live)
+		return end + SYN_GIVES_UP_S * NS_PER_S > r->until_ns;
+	return end - m->tier->begin.time_ns > LONG_WAIT_MS * NS_PER_MS &&
+	       end + LIVE_HOLDS_S * NS_PER_S > r->until_ns;
 }
 
 static void tell_matters(struct round *r, struct matter *matters, unsigned n)
@@ -438,7 +446,7 @@ void correlate(struct correlation *c, int64_t now_ns, bool final)
 	r->final = final;
 	r->a = malloc(sizeof *r->a);
 	if (r->a != NULL) {
-		roles_infer(c->roles, c->store);
+		roles_infer(c->roles, c->store, final);
 		look_up(r);
 		settle_clients(r);
 		settle_tries(r);

@@ -407,18 +407,29 @@ bool roles_due(const struct roles *r, const struct store *s)
 	return s->n_briefs >= r->infer_next;
 }
 
-void roles_infer(struct roles *r, struct store *s)
+/* Sorting all that is kept costs more than all the rest: with much traffic it is done for thousands of new exchanges at
+ * once, since roles are plain from the first few. */
+enum { PAIR_ALWAYS = 2048, PAIR_FRESH = 8192 };
+
+static void pair_exchanges(struct roles *r, struct store *s)
 {
 	struct sight *sights =
 		malloc((BRIEFS_MAX + (size_t)s->lists[LIST_MAIN].count) * sizeof *sights);
 	size_t n;
 
-	if (sights != NULL) {
-		n = gather(r, s, sights);
-		qsort(sights, n, sizeof *sights, compare_sights);
-		pair_sights(r, sights, n);
-		free(sights);
-	}
+	if (sights == NULL)
+		return;
+	n = gather(r, s, sights);
+	qsort(sights, n, sizeof *sights, compare_sights);
+	pair_sights(r, sights, n);
+	free(sights);
+	r->inferred_to = s->n_briefs;
+}
+
+void roles_infer(struct roles *r, struct store *s, bool final)
+{
+	if (final || s->n_briefs < PAIR_ALWAYS || s->n_briefs - r->inferred_to >= PAIR_FRESH)
+		pair_exchanges(r, s);
 	pair_failed_connects(r, s);
 	join_hosts(r);
 	join_fronts(r);
@@ -426,7 +437,6 @@ void roles_infer(struct roles *r, struct store *s)
 	join_hosts(r);
 	join_fronts(r);
 	count_gateway_pairs(r);
-	r->inferred_to = s->n_briefs;
 	r->infer_next = s->n_briefs + (s->n_briefs * 7 < INFER_EVERY ? s->n_briefs * 7 + INFER_FIRST
 								     : INFER_EVERY);
 }

@@ -375,7 +375,7 @@ void report_facts(struct report_builder *b, const struct fact_batch *facts)
 	for (const struct fact *f = fact_next(facts, NULL); f != NULL; f = fact_next(facts, f)) {
 		take(b, f);
 		if (roles_due(b->roles, &b->store))
-			roles_infer(b->roles, &b->store);
+			roles_infer(b->roles, &b->store, false);
 	}
 	settle(b);
 }

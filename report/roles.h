@@ -104,7 +104,7 @@ void roles_free(struct roles *r);
 
 void roles_fact(struct roles *r, const struct fact *f);
 bool roles_due(const struct roles *r, const struct store *s); /* has enough come to infer anew? */
-void roles_infer(struct roles *r, struct store *s);
+void roles_infer(struct roles *r, struct store *s, bool final);
 
 struct served *roles_served(struct roles *r, const struct endpoint *e); /* NULL: never seen */
 struct edge *roles_edge(struct roles *r, const struct endpoint *client,

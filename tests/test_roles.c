@@ -62,7 +62,7 @@ TEST(host_that_serves_and_asks_is_a_gateway)
 
 	scene_begin(&s);
 	scene_pass(&s, 1, at_port(10, 50000), front, back, up, "/a", 0);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	g = roles_front(s.roles, &front);
 	CHECK_OR_RETURN(g != NO_GATEWAY);
 	CHECK_INT(roles_back(s.roles, &back, &up), g);
@@ -84,10 +84,10 @@ TEST(other_back_address_is_joined_after_three_like_pairs)
 	for (unsigned i = 0; i < 2; i++)
 		scene_pass(&s, 1 + i * 2, at_port(10, 50000), front, back, up, "/a",
 			   1000 + 10.0 * i);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK_INT(roles_back(s.roles, &back, &up), NO_GATEWAY);
 	scene_pass(&s, 51, at_port(10, 50000), front, back, up, "/b", 2000);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK(roles_back(s.roles, &back, &up) != NO_GATEWAY);
 	CHECK_INT(roles_back(s.roles, &back, &up), roles_front(s.roles, &front));
 	scene_end(&s);
@@ -100,7 +100,7 @@ TEST(one_pair_joins_in_a_small_capture)
 
 	scene_begin(&s);
 	scene_pass(&s, 1, at_port(10, 50000), front, back, up, "/a", 0);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK(roles_back(s.roles, &back, &up) != NO_GATEWAY);
 	scene_end(&s);
 }
@@ -118,7 +118,7 @@ TEST(requests_in_flight_do_not_turn_the_gateway_round)
 		scene_brief(&s, 2 * i + 1, back, up, "/a", i + 0.2, i + 90 - 0.5 * (i % 7));
 		scene_brief(&s, 2 * i, client, front, "/a", i, i + 95 - 0.5 * (i % 7));
 	}
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK(roles_front(s.roles, &front) != NO_GATEWAY);
 	CHECK_INT(roles_front(s.roles, &up), NO_GATEWAY);
 	scene_end(&s);
@@ -131,7 +131,7 @@ TEST(ports_tell_on_loopback)
 
 	scene_begin(&s);
 	scene_pass(&s, 1, loopback(50000), front, back, up, "/a", 0);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK(roles_front(s.roles, &front) != NO_GATEWAY);
 	CHECK_INT(roles_front(s.roles, &up), NO_GATEWAY);
 	CHECK_INT(roles_back(s.roles, &back, &up), roles_front(s.roles, &front));
@@ -150,7 +150,7 @@ TEST(failed_connection_within_a_failed_request_joins)
 	answered(&c, 502, 10.4);
 	scene_refused(&s, &u);
 	scene_exchange(&s, &c);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK(roles_front(s.roles, &front) != NO_GATEWAY);
 	CHECK_INT(roles_back(s.roles, &back, &up), roles_front(s.roles, &front));
 	scene_end(&s);
@@ -169,7 +169,7 @@ TEST(chain_has_two_gateways)
 		scene_brief(&s, 2, at_port(2, 41000), inner, "/a", ms + 1, ms + 4);
 		scene_brief(&s, 1, at_port(10, 50000), outer, "/a", ms, ms + 5);
 	}
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK(roles_front(s.roles, &outer) != NO_GATEWAY);
 	CHECK(roles_front(s.roles, &inner) != NO_GATEWAY);
 	CHECK(roles_front(s.roles, &outer) != roles_front(s.roles, &inner));
@@ -192,7 +192,7 @@ TEST(told_gateway_needs_no_guess)
 	s.options.n_gateways = 1;
 	s.roles = roles_new(&s.options);
 	scene_brief(&s, 1, back, up, "/a", 1, 2);
-	roles_infer(s.roles, &s.store);
+	roles_infer(s.roles, &s.store, true);
 	CHECK_INT(roles_back(s.roles, &back, &up), 0);
 	CHECK(s.roles->gateways[0].model_told);
 	scene_end(&s);
