@@ -101,6 +101,7 @@ struct tls {
 	bool     early_offered, early_accepted;
 	bool     counted;               /* as encrypted without keys */
 	bool     given_up;              /* on keys */
+	bool     half;                  /* one side's keys are missing: of the other only alerts are of use */
 	bool     waiting;               /* for keys that may still come: records are kept */
 	bool     early_decided;
 	uint8_t  early_tried;           /* of the suites offered, for 0-RTT */

@@ -196,7 +196,11 @@ void tls_keys_finished(struct tls *t, struct tls_side *s)
 		return;
 	s->epoch = EPOCH_APPLICATION;
 	opener_set(t, s, NULL);
-	keys_or_wait(t, application_keys(t, s));
+	if (application_keys(t, s))
+		return;
+	/* A server's log lacks the client's where it refused the client's certificate: its alert still opens. */
+	t->waiting = secrets_may_come(conn_secrets(t->c));
+	t->half = !t->waiting;
 }
 
 void tls_keys_update(struct tls *t, struct tls_side *s)
@@ -284,8 +288,12 @@ static void early_data(struct tls *t, struct span plain, const struct tls_record
 
 static void application(struct tls *t, struct tls_side *s, struct span plain, const struct tls_record *r, struct mark first)
 {
-	t->facts->decrypted = true;
 	tls_application(t, (enum side)s->from, (uint32_t)r->body.len, first, r->at);
+	if (t->half) {
+		tls_without_keys(t);
+		return;
+	}
+	t->facts->decrypted = true;
 	if (s->epoch == EPOCH_EARLY && !t->early_decided)
 		early_data(t, plain, r);
 	else if (s->epoch != EPOCH_EARLY || t->early_accepted)
@@ -394,11 +402,11 @@ static void not_opened(struct tls *t, struct tls_side *s, const struct tls_recor
 		if (s->failures > TRIALS_MAX)
 			give_up(t);
 		tls_unopened(t, s, r->type, length, first, r->at);
+	} else if (s->unsure && s->failures < HOLE_TRIES_MAX && tls_opener_is_aead(s->opener)) {
+		s->lost = true;                 /* it only looked like a record */
 	} else if (!s->opened && !t->facts->decrypted) {
 		give_up(t);                     /* wrong keys */
 		tls_unopened(t, s, r->type, length, first, r->at);
-	} else if (s->unsure && s->failures < HOLE_TRIES_MAX && tls_opener_is_aead(s->opener)) {
-		s->lost = true;                 /* it only looked like a record */
 	} else if (s->failures >= FAILURES_MAX || !tls_opener_pass(s->opener)) {
 		stop(t, r->at);
 	} else {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum {
-	SETTLE_MS = 200,     /* an answer settles (DESIGN.md, When) */
+	SETTLE_MS = 200,      /* an answer settles (DESIGN.md, When) */
 	SYN_GIVES_UP_S = 140, /* a SYN without an answer is told by then */
 	LONG_WAIT_MS = 900,
 	LIVE_HOLDS_S = 3
@@ -356,8 +356,8 @@ static int compare_ends(const void *a, const void *b)
 	return (x->tier->id > y->tier->id) - (x->tier->id < y->tier->id);
 }
 
-/* What no packet explains yet may be explained by a try that is still waiting: a file is told when a
- * SYN would be given up; live, a request that waited long itself is held back for a little. */
+/* What no packet explains yet may be explained by a try that is still waiting: a file is told when
+ * a SYN would be given up; live, a request that waited long itself is held back for a little. */
 static bool may_wait(const struct round *r, const struct matter *m)
 {
 	int64_t end = client_ended(m->tier).time_ns;

@@ -16,6 +16,7 @@ struct json_writer {
 	struct json j;
 	struct writer_options o;
 	bool exchanges_open;
+	bool listing;           /* an entry of `exchanges` is being written */
 };
 
 /* ---- pieces -------------------------------------------------------------------------------- */
@@ -56,11 +57,21 @@ static void status(struct json *j, const char *key, unsigned n)
 		json_null(j, key);
 }
 
+/* http://user:password@host/ */
+static bool holds_user_information(struct span target)
+{
+	struct span rest = span_from(target, span_find(target, "://") + 3);
+
+	return rest.len != 0 && span_index(rest, '@') < span_index(rest, '/');
+}
+
 static void target(struct json_writer *w, struct span s)
 {
 	struct redacted r;
 
-	redact_target(&r, s, w->o.show_secrets);
+	/* --exchanges asks for the traffic as it was, to be compared with other readers of it: there alone targets are
+	 * whole. Header fields, user information and bodies stay hidden. */
+	redact_target(&r, s, w->o.show_secrets || (w->listing && !holds_user_information(s)));
 	bytes_or_null(&w->j, "target", redacted_span(&r));
 }
 
@@ -662,9 +673,11 @@ static void json_exchange(void *self, const struct exchange_view *v)
 
 	if (!w->exchanges_open || !view_matches(v, w->o.match))
 		return;
+	w->listing = true;
 	json_object(&w->j, NULL);
 	exchange(w, v);
 	json_close(&w->j);
+	w->listing = false;
 }
 
 static void json_end(void *self, const struct report *r, const struct run_info *run)

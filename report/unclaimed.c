@@ -153,6 +153,17 @@ static void settle_unclaimed(struct round *r, struct kept *u)
 	}
 }
 
+/* Is a request to this try's own host still waiting? Then that will tell what it was for. */
+static bool request_waits(const struct round *r, const struct kept *u)
+{
+	for (const struct kept *k = r->c->store->lists[LIST_MAIN].oldest; k != NULL; k = k->newer)
+		if (k->fact->kind == FACT_EXCHANGE && !k->final && k != u &&
+		    k->begin.time_ns <= u->begin.time_ns + TIE_SLACK_NS &&
+		    address_equal(k->end[SERVER].address, u->end[CLIENT].address))
+			return true;
+	return false;
+}
+
 void settle_tries(struct round *r)
 {
 	for (int list = LIST_MAIN; list <= LIST_STRANGERS; list++)
@@ -171,7 +182,7 @@ void settle_tries(struct round *r)
 				continue; /* a client's connection to a gateway */
 			if (front_is_plain(r, u))
 				settle_unclaimed(r, u);
-			else
+			else if (r->final || !request_waits(r, u))
 				tell_one_sided(r, u);
 		}
 }
