@@ -815,7 +815,7 @@ static void end_conns(struct decoder *d)
 		struct conn *c = all[i];
 		bool over = c->state == CONN_ENDED;
 
-		d->timer_order = UINT64_C(0x70) << 56 | c->first.packet;
+		d->timer_order = UINT64_C(0xf0) << 56 | c->first.packet;
 		if (!over || tcp_detail(d, c))
 			tcp_end(d, c, over ? END_FIN : END_CAPTURE, d->now);
 		if (tcp_detail(d, c))
@@ -839,7 +839,7 @@ static void end_halves(struct decoder *d)
 	if (n != 0)
 		qsort(all, n, sizeof *all, half_by_first);
 	for (size_t i = 0; i < n; i++) {
-		d->timer_order = UINT64_C(0x71) << 56 | all[i]->first.packet;
+		d->timer_order = UINT64_C(0xf1) << 56 | all[i]->first.packet;
 		half_fact_push(d, all[i], true);
 	}
 	free(all);

@@ -4,7 +4,10 @@
  * DATA counted and skipped. A stream is an exchange while it is open; one that ended is remembered by the
  * highest number alone, since numbers only grow (5.1.1).
  *
- *     http2.c           reader: bytes, holes and frames of each side, in order
+ *     http2.c           reader: bytes and holes of each side, in order
+ *     http2_frame.c     a frame's head by itself
+ *     http2_handlers.c  what each frame means
+ *     http2_resync.c    where frames begin again
  *     http2_stream.c    open streams, their windows, and how each ends
  *     http2_message.c   header fields into exchanges
  */
@@ -16,9 +19,9 @@
 
 enum {
 	WINDOW_DEFAULT = 65535,         /* RFC 9113 6.9.2 */
-	WINDOW_MAX     = INT32_MAX,
-	NO_MAXIMUM     = UINT32_MAX     /* SETTINGS_MAX_CONCURRENT_STREAMS not sent */
+	WINDOW_MAX     = INT32_MAX
 };
+#define NO_MAXIMUM UINT32_MAX           /* SETTINGS_MAX_CONCURRENT_STREAMS not sent */
 
 struct stream {
 	uint32_t id;
@@ -141,6 +144,40 @@ static inline uint64_t reader_wire(const struct reader *r)
 {
 	return piece_wire_at(r->piece, r->piece->bytes.len - r->rest.len);
 }
+
+/* Stream offset of the next byte of the piece. */
+static inline uint64_t reader_offset(const struct reader *r)
+{
+	return r->piece->offset + (r->piece->bytes.len - r->rest.len);
+}
+static inline bool is_block_frame(unsigned type)
+{
+	return type == FRAME_HEADERS || type == FRAME_PUSH_PROMISE || type == FRAME_CONTINUATION;
+}
+
+/* ---- http2.c ------------------------------------------------------------------------------- */
+
+/* Framing of r->side is lost: `bytes` that may have held frames are missing, or were none. */
+void reader_lose(struct reader *r, uint64_t bytes);
+
+/* ---- http2_handlers.c ---------------------------------------------------------------------- */
+
+struct frame_ops {
+	void (*begin)(struct reader *r, struct span prefix);    /* NULL: nothing in it is of interest */
+	void (*content)(struct reader *r, struct span bytes);
+	void (*end)(struct reader *r);
+};
+extern const struct frame_ops frame_ops[FRAME_TYPES];
+
+uint32_t frame_prefix(const struct frame *f);           /* bytes that begin() wants in one piece */
+void frame_begin(struct reader *r, struct span head);   /* checks it, and sets the side's state */
+struct stream *data_stream(struct reader *r);           /* that this DATA frame's content belongs to; NULL: none */
+void block_abort(struct h2_side *side);                 /* the rest of the header block under way will not come */
+
+/* ---- http2_resync.c ------------------------------------------------------------------------ */
+
+bool resync_head_fits(const struct reader *r, struct span head);        /* more than plausible: its stream is near */
+bool resync_step(struct reader *r);                     /* of H2_LOST */
 
 /* ---- http2_stream.c ------------------------------------------------------------------------ */
 

@@ -339,6 +339,47 @@ EACH_CUT(continuation_and_priority_and_padding)
 	CHECK_INT(h2_told(w, 0)->f.request.violations | h2_told(w, 0)->f.response.violations, 0);
 }
 
+/* http1.c has seen the request and the 101, and leaves the exchange open. */
+TEST(the_response_to_an_h2c_upgrade_comes_on_stream_1)
+{
+	struct h2_wire *w = h2_new(false);
+	struct exchange *x;
+
+	http2_protocol.free(w->self);
+	x = exchange_open(&w->c, 0, (struct mark){ 1, 1 });
+	x->f.outcome = OUTCOME_UPGRADED;
+	x->f.status = 101;
+	x->f.method = METHOD_GET;
+	x->f.request.complete = true;
+	w->self = http2_protocol.begin(&w->c, false);
+	h2_frame(w, SERVER, FRAME_SETTINGS, 0, 0, span_none());
+	h2_bytes(w, CLIENT, span_of(http2_preface, PREFACE_LENGTH));
+	h2_frame(w, CLIENT, FRAME_SETTINGS, 0, 0, span_none());
+	h2_headers(w, SERVER, 0, 1, ":status: 503\n");
+	h2_frame(w, SERVER, FRAME_DATA, FLAG_END_STREAM, 1, span_text("no"));
+	h2_get(w, 3, "/3");
+	h2_headers(w, SERVER, FLAG_END_STREAM, 3, ":status: 200\n");
+	CHECK_INT(h2_told(w, 0)->f.status, 503);
+	CHECK_INT(h2_told(w, 0)->f.interim[0], 101);
+	CHECK_INT(h2_told(w, 0)->f.outcome, OUTCOME_COMPLETE);
+	CHECK(h2_told(w, 0)->h2.h2c_upgrade);
+	CHECK_INT(h2_told(w, 1)->f.response.violations, 0);
+	CHECK_INT(h2_told(w, 1)->f.status, 200);
+	h2_free(w);
+}
+
+EACH_CUT(a_peer_that_cannot_decode_proves_a_bad_block)
+{
+	h2_open(w);
+	h2_get(w, 1, "/");
+	h2_frame(w, SERVER, FRAME_HEADERS, FLAG_END_HEADERS, 1, span_text("\xbe"));
+	h2_goaway(w, CLIENT, 0, 9, "");
+	h2_end(w, CLIENT, END_FIN);
+	h2_end(w, SERVER, END_FIN);
+	CHECK_INT(h2_told(w, 0)->f.outcome, OUTCOME_GARBLED);
+	CHECK_INT(h2_told(w, 0)->h2.goaway_code[CLIENT], 9);
+}
+
 /* ---- windows ------------------------------------------------------------------------------- */
 
 EACH_CUT(a_stream_without_window_is_stalled)

@@ -123,7 +123,7 @@ TEST(shares_lie_between_0_and_1)
 
 static char *written(const struct writer_ops *w, bool show_secrets)
 {
-	struct writer_options o = { .version = "0.1.0", .exchanges = true, .show_secrets = show_secrets, .columns = 100, .top = 10,
+	struct writer_options o = { .version = "0.1.0", .show_secrets = show_secrets, .columns = 100, .top = 10,
 	                            .live = true };
 
 	return sample_written(w, &o, false);
@@ -139,6 +139,19 @@ TEST(no_output_shows_a_secret)
 		CHECK(strstr(out, "SECRET") == NULL);
 		free(out);
 	}
+}
+
+/* Who asks for every exchange wants the targets; user information stays hidden. */
+TEST(the_list_of_exchanges_has_targets_whole_and_incidents_do_not)
+{
+	struct writer_options o = { .version = "0.1.0", .exchanges = true };
+	char *out = sample_written(&writer_json, &o, false), *incidents;
+
+	CHECK_HAS(out, "token=SECRET1");
+	CHECK(strstr(out, "SECRET2") == NULL);
+	incidents = strstr(out, "\"incidents\": [\n");
+	CHECK(incidents != NULL && strstr(incidents, "SECRET") == NULL);
+	free(out);
 }
 
 TEST(secrets_are_shown_when_asked_for)

@@ -66,7 +66,6 @@ struct ends {
 	struct identity identity;
 	struct wire w;
 	char keylog[16384];
-	size_t stop_after;              /* bytes of the client are not delivered any more; unused: 0 */
 };
 
 static int ends_index(void)
@@ -329,6 +328,7 @@ static unsigned try_suite(int version, const char *suite, bool rsa, bool etm)
 static unsigned try_all(int version, const char *list, bool etm)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_method());
+	STACK_OF(SSL_CIPHER) *all;
 	SSL *s;
 	unsigned good = 0;
 
@@ -336,13 +336,13 @@ static unsigned try_all(int version, const char *list, bool etm)
 	SSL_CTX_set_cipher_list(c, list);
 	SSL_CTX_set_max_proto_version(c, version);
 	s = SSL_new(c);
-	for (int i = 0; i < sk_SSL_CIPHER_num(SSL_get1_supported_ciphers(s)); i++) {
-		STACK_OF(SSL_CIPHER) *all = SSL_get1_supported_ciphers(s);
+	all = SSL_get1_supported_ciphers(s);
+	for (int i = 0; i < sk_SSL_CIPHER_num(all); i++) {
 		const char *name = SSL_CIPHER_get_name(sk_SSL_CIPHER_value(all, i));
 
 		good += try_suite(version, name, strstr(name, "ECDSA") == NULL, etm);
-		sk_SSL_CIPHER_free(all);
 	}
+	sk_SSL_CIPHER_free(all);
 	SSL_free(s);
 	SSL_CTX_free(c);
 	return good;
