@@ -158,15 +158,34 @@ static bool is_tunnel(const struct exchange *x)
 	return x->f.method == METHOD_CONNECT && x->f.status >= 200 && x->f.status < 300;
 }
 
-static enum framing response_framing(const struct h1_side *s)
+static bool has_no_body(const struct exchange *x)
 {
-	const struct exchange *x = s->x;
+	return x->f.method == METHOD_HEAD || x->f.status == 204 || x->f.status == 304 || is_tunnel(x);
+}
 
-	if (x->f.method == METHOD_HEAD || x->f.status == 204 || x->f.status == 304 || is_tunnel(x))
-		return FRAMING_NONE;
+static enum framing field_framing(const struct h1_side *s)
+{
 	if ((s->flags & FLAG_CODING) != 0)
 		return (s->flags & FLAG_CHUNKED) != 0 ? FRAMING_CHUNKED : FRAMING_CLOSE;
 	return (s->flags & FLAG_LENGTH) != 0 ? FRAMING_LENGTH : FRAMING_CLOSE;
+}
+
+/* A server that sends a body after HEAD all the same sends it as its fields say: it is read as that, so that the next
+ * response is found, and one that breaks off is seen to. */
+static bool body_after_head(const struct h1_side *s, const struct h1_in *in)
+{
+	return s->x->f.method == METHOD_HEAD && s->x->f.status >= 200 && (s->flags & (FLAG_CODING | FLAG_LENGTH)) != 0 &&
+	       field_framing(s) != FRAMING_CLOSE && !span_starts(in->cur.rest, "HTTP/") && in->cur.rest.len >= 3 &&
+	       span_at(in->cur.rest, 0) != '\r' && span_at(in->cur.rest, 0) != '\n';
+}
+
+static enum framing response_framing(struct h1_side *s, const struct h1_in *in)
+{
+	if (body_after_head(s, in))
+		h1_broken(s, VIOLATION_BODY_FORBIDDEN, in, h1_offset(in) - s->message_at, in->cur.rest);
+	else if (has_no_body(s->x))
+		return FRAMING_NONE;
+	return field_framing(s);
 }
 
 /* A response that must have no body: what follows it in its own packet, if no new response, is one. */
@@ -207,7 +226,7 @@ enum step h1_body_begin(struct h1 *h, struct h1_side *s, const struct h1_in *in)
 {
 	struct message *m = h1_message(s);
 
-	m->framing = (uint8_t)(s->from == CLIENT ? request_framing(s) : response_framing(s));
+	m->framing = (uint8_t)(s->from == CLIENT ? request_framing(s) : response_framing(s, in));
 	if (s->from == SERVER && m->framing == FRAMING_NONE)
 		return no_body(h, s, in);
 	if (s->from == SERVER)

@@ -205,6 +205,16 @@ bool no_request(const struct look *l)
 	       (l->gw->bytes == 0 || (l->tls != NULL && l->tls->application_bytes[CLIENT] == 0));
 }
 
+bool encrypted_and_unanswered(const struct look *l)
+{
+	const struct tls_facts *t = l->tls;
+
+	return l->x == NULL && l->brief == NULL && t != NULL && t->handshake_done && happened(t->first_application[CLIENT]) &&
+	       (before(l->up->last_data, t->first_application[CLIENT]) ||
+	        (happened(t->alert[SERVER].at) && l->up->last_data.packet == t->alert[SERVER].at.packet && t->application_bytes[SERVER] == 0)) &&
+	       (!happened(l->end) || before(t->first_application[CLIENT], l->end)) && l->gw->resends_unacked == 0;
+}
+
 struct mark request_at(const struct look *l)
 {
 	if (l->x != NULL)

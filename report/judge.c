@@ -193,9 +193,10 @@ int judge_trial(const struct case_file *c, const struct trial *t)
 
 	if (went_well(t) && (cause == CAUSE_UNEXPLAINED || cause == CAUSE_GATEWAY_REFUSED || cause == CAUSE_GATEWAY_CLOSED ||
 	                     cause == CAUSE_CLIENT_ABORTED || c->client == NULL))
-		return cause == CAUSE_HEADER_TOO_LARGE || cause == CAUSE_HTTP2_PROTOCOL_ERROR ? (int)cause : -1;
-	/* A connection without a request of which nothing can be told is nobody's failure. */
-	return cause == CAUSE_UNEXPLAINED && t->x == NULL ? -1 : (int)cause;
+		/* A whole answer is guilty of what it breaks alone, and only where the gateway threw it away. */
+		return cause_row(cause)->family == FAMILY_INVALID || cause == CAUSE_HTTP2_PROTOCOL_ERROR ? (int)cause : -1;
+	/* Where no client was seen to fail, what cannot be told is nobody's failure; nor is a connection without a request. */
+	return cause == CAUSE_UNEXPLAINED && (t->x == NULL || c->client == NULL) ? -1 : (int)cause;
 }
 
 /* The last failed one; a good answer after it means that the gateway itself refused that. */

@@ -92,6 +92,8 @@ static inline bool gw_closed(const struct look *l)              /* the gateway w
 bool silent_enough(const struct look *l, struct mark since);    /* the gateway waited long enough since then for silence to prove something */
 int64_t waited_ns(const struct look *l, struct mark since);     /* until the gateway gave up; 0: it did not */
 bool no_request(const struct look *l);                          /* TCP connected, and no request was seen (nor could have been in TLS) */
+/* A request inside TLS without keys: the gateway's first application data, after which nothing came. */
+bool encrypted_and_unanswered(const struct look *l);
 bool same_flow_ttl(const struct look *l);                       /* the upstream's RST has the hop limit of its other packets */
 /* The request's first byte on the wire, or of its connection where there is none. */
 struct mark request_at(const struct look *l);

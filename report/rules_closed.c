@@ -341,13 +341,6 @@ bool rule_closed_mid_body(const struct look *l, struct finding *f)
 
 /* ---- closed before a response ------------------------------------------------------------- */
 
-/* The request is inside TLS without keys: the gateway sent application data, and nothing came after it. */
-static bool encrypted_and_unanswered(const struct look *l)
-{
-	return l->x == NULL && l->brief == NULL && l->tls != NULL && l->tls->handshake_done && l->tls->application_bytes[CLIENT] != 0 &&
-	       happened(l->gw->last_data) && before(l->up->last_data, l->gw->last_data);
-}
-
 /* TCP connected, then the upstream closed before the request could be sent. */
 static bool accepted_only(const struct look *l)
 {
@@ -359,7 +352,7 @@ static struct mark asked_at(const struct look *l)
 {
 	if (l->x != NULL)
 		return l->x->request.last;
-	return encrypted_and_unanswered(l) ? l->gw->last_data : l->conn->handshake;
+	return encrypted_and_unanswered(l) ? l->tls->first_application[CLIENT] : l->conn->handshake;
 }
 
 static bool before_response(const struct look *l)
@@ -388,7 +381,7 @@ static void prove_before_response(const struct look *l, struct finding *f, int64
 			if (l->x->n_interim != 0)
 				note(f, l->x->interim_at, "%s sent an interim %u, which is no response", l->upstream, l->x->interim[0]);
 		} else {
-			note(f, l->gw->last_data, "%s sent application data inside TLS", l->gateway);
+			note(f, l->tls->first_application[CLIENT], "%s sent application data inside TLS", l->gateway);
 		}
 		note(f, l->end, "%s closed with %s %s after the request, before any byte of a response", l->upstream, closing_text(l), time);
 		if (l->x != NULL && l->x->reused && l->x->idle_ns >= 0)

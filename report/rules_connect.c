@@ -50,9 +50,11 @@ bool rule_dns_failure(const struct look *l, struct finding *f)
 
 /* ---- answers to a SYN --------------------------------------------------------------------- */
 
+/* Data or FIN of the gateway's mean that there was a SYN-ACK, captured or not. */
 static bool handshake_begun(const struct look *l)
 {
-	return l->conn != NULL && (happened(l->up->syn) || l->conn->joined_late);
+	return l->conn != NULL && (happened(l->up->syn) || l->conn->joined_late || happened(l->conn->handshake) || l->gw->bytes != 0 ||
+	                           happened(l->gw->fin));
 }
 
 static struct mark first_syn(const struct look *l)
@@ -264,7 +266,11 @@ static bool syn_dropped(const struct look *l, struct finding *f)
 		return false;
 	learned_queue(l->c->learned, &t->upstream, first.time_ns - QUEUE_WINDOW_NS, until, &q);
 	queued = q.acked_unanswered != 0 || q.syn_ack_resent != 0 || q.unacked != 0;
-	connected = learned_connected_between(l->c->learned, &t->upstream, first.time_ns - QUEUE_WINDOW_NS,
+	/* A full queue drops every SYN until there is room again: where others were taken meanwhile, or this one alone was
+	 * dropped, it was the path that lost it. */
+	connected = q.syn_dropped > 1 &&
+	            !learned_connected_between(l->c->learned, &t->upstream, first.time_ns, last_syn(l).time_ns, own, &when) &&
+	            learned_connected_between(l->c->learned, &t->upstream, first.time_ns - QUEUE_WINDOW_NS,
 	                                      until + QUEUE_WINDOW_NS, own, &when);
 	if (!queued && !connected)
 		return false;

@@ -21,12 +21,25 @@
 
 /* ---- which violation mattered ------------------------------------------------------------- */
 
+/* A connection that neither side meant to close is closed by the gateway at once after a response: it threw it away. */
+#define THROWN_AWAY_NS (5 * NS_PER_MS)
+
+static bool thrown_away(const struct look *l)
+{
+	const struct conn_facts *c = l->conn;
+
+	return l->x->outcome == OUTCOME_COMPLETE && !l->x->said_close && c->closing != CLOSING_NONE && c->closer == CLIENT &&
+	       c->closed.time_ns >= l->x->response.last.time_ns && c->closed.time_ns - l->x->response.last.time_ns < THROWN_AWAY_NS;
+}
+
 /* Did the gateway act on the response: error to its client, or end of the upstream exchange at once, its response
- * unfinished or thrown away with RST? A close after a whole response proves nothing where the client is not seen. */
+ * unfinished or thrown away? Any later close after a whole response proves nothing where the client is not seen. */
 static bool gateway_acted(const struct look *l, struct mark on)
 {
 	if (l->client != NULL)
 		return l->failed;
+	if (thrown_away(l))
+		return true;
 	if (l->ended != ENDED_BY_GATEWAY || l->end.time_ns - on.time_ns >= ABSENCE_NS)
 		return false;
 	return l->x->outcome != OUTCOME_COMPLETE || (l->conn->closing == CLOSING_RST_ACK && l->conn->closer == CLIENT) ||

@@ -35,7 +35,8 @@ static bool gateway_ended_it(const struct look *l)
 {
 	if (happened(l->h2->rst_stream[CLIENT]) || (happened(l->h2->goaway[CLIENT]) && l->h2->goaway_code[CLIENT] != NO_ERROR))
 		return true;
-	if (gw_closed(l))
+	/* A connection that was closed in the end proves nothing about a stream that was whole. */
+	if (gw_closed(l) && l->x->outcome != OUTCOME_COMPLETE)
 		return true;
 	return l->client != NULL && l->failed;
 }

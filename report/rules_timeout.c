@@ -55,13 +55,6 @@ bool rule_stalled_mid_response(const struct look *l, struct finding *f)
 	return true;
 }
 
-/* A request inside TLS without keys, that nothing answered. */
-static bool encrypted_wait(const struct look *l)
-{
-	return l->x == NULL && l->brief == NULL && l->tls != NULL && l->tls->handshake_done && l->tls->application_bytes[CLIENT] != 0 &&
-	       happened(l->gw->last_data) && before(l->up->last_data, l->gw->last_data) && l->gw->bytes_acked == l->gw->bytes;
-}
-
 static bool request_arrived(const struct look *l)
 {
 	/* Where only one side was captured no acknowledgement can be seen; where nothing was sent again none was missed. */
@@ -75,9 +68,9 @@ bool rule_response_timeout(const struct look *l, struct finding *f)
 	struct mark since;
 	bool expected_100;
 
-	if (l->conn == NULL || l->brief != NULL || up_ended(l) || l->answered || (x != NULL ? !request_arrived(l) : !encrypted_wait(l)))
+	if (l->conn == NULL || l->brief != NULL || up_ended(l) || l->answered || (x != NULL ? !request_arrived(l) : !encrypted_and_unanswered(l)))
 		return false;
-	since = x != NULL ? x->request.last : l->gw->last_data;
+	since = x != NULL ? x->request.last : l->tls->first_application[CLIENT];
 	if (!silent_enough(l, since))
 		return false;
 	expected_100 = x != NULL && (x->request.signs & SIGN_EXPECT_100) != 0 && x->n_interim == 0 && x->request.body_bytes == 0;
@@ -87,7 +80,7 @@ bool rule_response_timeout(const struct look *l, struct finding *f)
 		if (x->n_interim != 0)
 			note(f, x->interim_at, "%s sent an interim %u, which is no response", l->upstream, x->interim[0]);
 	} else {
-		note(f, l->gw->last_data, "%s sent application data inside TLS, acknowledged", l->gateway);
+		note(f, since, "%s sent application data inside TLS, acknowledged", l->gateway);
 		at_most(f, CONFIDENCE_MEDIUM);
 	}
 	time_text(waited_ns(l, since), time);

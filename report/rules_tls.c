@@ -172,7 +172,9 @@ static bool certificate_alert(const struct look *l)
 {
 	const struct tls_alert *a = &l->tls->alert[CLIENT];
 
-	if (!happened(a->at) || !certificate_seen(l->tls) || before(a->at, l->tls->server_hello))
+	/* Who has sent a request has accepted the certificate: a later alert ends the connection, encrypted close_notify mostly. */
+	if (!happened(a->at) || !certificate_seen(l->tls) || before(a->at, l->tls->server_hello) || l->x != NULL ||
+	    l->tls->application_bytes[CLIENT] != 0)
 		return false;
 	if (a->description == 255)
 		return !l->tls->handshake_done || certificate_is_bad(l->tls);

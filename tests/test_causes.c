@@ -530,7 +530,8 @@ static void tls_wants_certificate(struct story *s)      /* TLS 1.3: the alert co
 	s->handshake.tls.chosen = 0x0304;
 	s->handshake.tls.client_certificate_empty = true;
 	s->handshake.tls.application_bytes[CLIENT] = 80;
-	s->handshake.f.conn.side[CLIENT].last_data = at(18, 8);
+	s->handshake.f.conn.side[CLIENT].last_data = s->handshake.tls.first_application[CLIENT] = at(18, 8);
+	s->handshake.f.conn.side[SERVER].last_data = at(19, 9);
 	s->handshake.tls.alert[SERVER] = (struct tls_alert){ .at = at(19, 9), .description = 255, .encrypted = true };
 	tls_closed(s, SERVER, CLOSING_FIN, 20, 9);
 	told(s, 502, 10);
@@ -1215,7 +1216,8 @@ TEST(healthy_exchanges_are_guilty_of_nothing)
 	CHECK_INT(judge_trial(&s.c, &s.trials[0]), -1);         /* broken, taken, and nobody closed */
 	too_large(&s);
 	s.c.client = NULL;
-	CHECK_INT(judge_trial(&s.c, &s.trials[0]), -1);         /* larger than the default, but whole, then FIN */
+	x_of(&s)->said_close = true;
+	CHECK_INT(judge_trial(&s.c, &s.trials[0]), -1);         /* larger than the default, but whole, then the FIN that was announced */
 	certificate_nginx(&s);
 	s.c.client = NULL;
 	CHECK_INT(judge_trial(&s.c, &s.trials[0]), -1);         /* a probe of a TLS port */
