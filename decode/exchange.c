@@ -20,7 +20,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 	uint32_t index, text_size;
 	uint8_t *text;
 
-	if (stream == 0)
+	if (stream == 0 || t->n_exchanges_open >= LIMIT_EXCHANGES)
 		exchange_settle_done(d, c, at);
 	if (t->n_exchanges_open >= LIMIT_EXCHANGES) {
 		conn_limit(c, stream != 0 ? "h2_streams_dropped" : "exchanges_dropped");
@@ -45,6 +45,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 	s->x.f.before = t->before;
 	s->x.f.grpc_status = -1;
 	s->x.f.request.declared = s->x.f.response.declared = UINT64_MAX;
+	s->x.before = t->last;
 	if (t->last != NULL)
 		t->last->next = &s->x;
 	else
@@ -162,12 +163,17 @@ void exchange_request_sent(struct exchange *x, uint64_t wire_offset)
 	decoder_arm(decoder_of(c), TIMER_WAITING, decoder_of(c)->now.time_ns, (struct exchange_slot *)(void *)x, exchange_generation(x));
 }
 
+/* Newest first, and not far beyond those known to be acknowledged: of HTTP/2 streams an older one may end later. */
+enum { ACKED_BEYOND = 64 };
+
 void exchange_acked(struct conn *c, uint64_t acked_offset, struct mark at)
 {
-	for (struct exchange *x = c->detail->first; x != NULL; x = x->next) {
-		if (!x->request_sent || x->request_end > acked_offset)
-			return;
-		if (x->f.request_acked.packet == 0)
+	unsigned beyond = 0;
+
+	for (struct exchange *x = c->detail->last; x != NULL && beyond < ACKED_BEYOND; x = x->before) {
+		if (x->f.request_acked.packet != 0)
+			beyond++;
+		else if (x->request_sent && x->request_end <= acked_offset)
 			x->f.request_acked = at;
 	}
 }
@@ -448,16 +454,15 @@ static void slot_free(struct decoder *d, struct exchange *x)
 {
 	struct exchange_slot *s = (struct exchange_slot *)(void *)x;
 	struct detail *t = x->conn->detail;
-	struct exchange **link = &t->first, *before = NULL;
 
-	while (*link != NULL && *link != x) {
-		before = *link;
-		link = &before->next;
-	}
-	if (*link == x)
-		*link = x->next;
-	if (t->last == x)
-		t->last = before;
+	if (x->before != NULL)
+		x->before->next = x->next;
+	else
+		t->first = x->next;
+	if (x->next != NULL)
+		x->next->before = x->before;
+	else
+		t->last = x->before;
 	t->n_exchanges_open--;
 	s->used = false;
 	slab_give(&d->exchange_slab, s->index);

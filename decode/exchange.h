@@ -20,7 +20,7 @@
 struct exchange {
 	struct exchange_facts f;
 	struct h2_facts h2;             /* where f.stream != 0 */
-	struct exchange *next;          /* of its connection, in order of opening */
+	struct exchange *next, *before; /* of its connection, in order of opening */
 	struct conn *conn;
 	uint64_t request_end;           /* TCP offset behind the request's last byte; 0: not yet */
 	struct mark done_at;            /* exchange_done() */

@@ -63,6 +63,18 @@ static void protocol_switch(struct decoder *d, struct conn *c, enum side from, c
 	(void)d;
 }
 
+/* The protocol found that the sides are the wrong way round: it begins anew. Not twice. */
+static bool give_swapped(struct conn *c, enum side *from)
+{
+	if (!c->joined_late || c->swapped_once)
+		return false;
+	c->swapped_once = true;
+	protocol_end(c);
+	conn_swap(c);
+	*from = side_other(*from);
+	return protocol_begin(c, true);
+}
+
 static void give(struct decoder *d, struct conn *c, enum side from, const struct piece *p)
 {
 	struct flow *f = &c->flow[from];
@@ -71,6 +83,9 @@ static void give(struct decoder *d, struct conn *c, enum side from, const struct
 	if (c->self == NULL && !protocol_begin(c, false))
 		return;
 	want = c->protocol->bytes(c->self, from, p);
+	if (want == WANT_SWAP && give_swapped(c, &from))
+		want = c->protocol->bytes(c->self, from, p);
+	f = &c->flow[from];
 	if (c->detail->switch_to != NULL)
 		protocol_switch(d, c, from, p);
 	else if (want == WANT_NONE || want > UINT64_MAX - end)

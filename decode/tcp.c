@@ -140,7 +140,9 @@ void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f)
 	f->one_way = !c->flow[CLIENT].seq_known || !c->flow[SERVER].seq_known;
 	f->exchanges = c->exchanges;
 	f->keep_alive_s = c->keep_alive_s;
-	memcpy(f->speaks, c->speaks, sizeof f->speaks);
+	for (unsigned i = 0; i < 2; i++)
+		if (c->speaks[i] > SPEAKS_UNKNOWN || f->speaks[i] == SPEAKS_NOTHING)
+			f->speaks[i] = c->speaks[i];
 	f->copies = c->copies;
 	f->limited = c->limited;
 }

@@ -6,7 +6,8 @@
 #include "tls.h"
 
 enum { SEAL = 1 + 16, SEALED_ALERT = 2 + SEAL, EMPTY_CERTIFICATE = 4 + 1 + 3, SEALED_EMPTY_CERTIFICATE = EMPTY_CERTIFICATE + SEAL };
-enum { MIN_TICKET = 60, HANDSHAKE_RECORDS_MAX = 16 };
+enum { TICKET_MIN = 60, TICKET_MAX = 4096, HANDSHAKE_RECORDS_MAX = 16 };
+#define TWINS_NS (10 * NS_PER_MS)       /* OpenSSL writes both at once; Nagle or a loaded host may part them */
 
 /* ---- turns --------------------------------------------------------------------------------- */
 
@@ -67,11 +68,12 @@ static void client_handshake(struct tls *t, struct tls_side *s, uint32_t length,
 static bool is_ticket(struct tls *t, struct tls_side *s, uint32_t length, struct mark first)
 {
 	struct tls_facts *f = t->facts;
-	bool before_request = f->turns == 0, twin = f->application_records[SERVER] == 1 && s->last_length == length &&
-	     length >= MIN_TICKET && f->first_application[SERVER].packet == first.packet && f->turns == 1;
+	bool may_be = length >= TICKET_MIN && length <= TICKET_MAX;
+	bool twin = may_be && f->application_records[SERVER] == 1 && s->last_length == length && f->turns == 1 &&
+	            first.time_ns - f->first_application[SERVER].time_ns < TWINS_NS;
 
 	s->last_length = length;
-	if (before_request && length >= MIN_TICKET) {
+	if (may_be && f->turns == 0) {
 		f->tickets++;
 		return true;
 	}

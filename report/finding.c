@@ -1,4 +1,5 @@
 /* finding.c - what rules leave behind, and the questions that several of them ask */
+#include "redact.h"
 #include "rules.h"
 
 #include <inttypes.h>
@@ -24,8 +25,11 @@ const char *time_text(int64_t ns, char text[static TIME_TEXT])
 
 const char *quote_text(struct span s, char text[static QUOTE_TEXT])
 {
+	struct redacted r;
 	size_t n = 0;
 
+	redact_excerpt(&r, s, false);           /* evidence is read by more people than --show-secrets asks */
+	s = redacted_span(&r);
 	text[n++] = '"';
 	for (size_t i = 0; i < s.len; i++) {
 		uint8_t c = s.at[i];
@@ -35,9 +39,12 @@ const char *quote_text(struct span s, char text[static QUOTE_TEXT])
 			n += (size_t)snprintf(text + n, QUOTE_TEXT - n, "...");
 			break;
 		}
-		if (plain)
+		if (plain) {
 			text[n++] = (char)c;
-		else if (c == '\r' || c == '\n')
+		} else if (redacted_here(&r, i)) {
+			n += (size_t)snprintf(text + n, QUOTE_TEXT - n, "...");
+			i += REDACTED_MARK - 1;
+		} else if (c == '\r' || c == '\n')
 			n += (size_t)snprintf(text + n, QUOTE_TEXT - n, c == '\r' ? "\\r" : "\\n");
 		else
 			n += (size_t)snprintf(text + n, QUOTE_TEXT - n, "\\x%02x", c);

@@ -1,5 +1,6 @@
 /* steps.c - the ladder of an incident, and the display filter for its packets */
 #include "assemble.h"
+#include "redact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,12 +33,19 @@ static void step(struct ladder *l, struct mark at, unsigned from, unsigned to, c
 
 static const char *request_label(struct arena *a, const struct exchange_fact *f)
 {
-	struct span target = span_first(fact_text(f, f->x.target), 60);
+	struct redacted r;
+	struct span target;
 	char text[64];
 	size_t n = 0;
 
-	for (size_t i = 0; i < target.len && n < sizeof text - 1; i++)
-		text[n++] = target.at[i] > ' ' && target.at[i] < 0x7f ? (char)target.at[i] : '?';
+	redact_target(&r, fact_text(f, f->x.target), false);
+	target = span_first(redacted_span(&r), 60);
+	for (size_t i = 0; i < target.len && n < sizeof text - 1; i++) {
+		bool hidden = redacted_here(&r, i);
+
+		text[n++] = hidden ? '*' : target.at[i] > ' ' && target.at[i] < 0x7f ? (char)target.at[i] : '?';
+		i += hidden ? REDACTED_MARK - 1 : 0;
+	}
 	text[n] = '\0';
 	return arena_text(a, "%s %s",
 			  f->x.method != METHOD_OTHER ? method_name((enum method)f->x.method)
