@@ -57,6 +57,7 @@ static enum exit_status usage(const struct err *e)
 /* The one place where C leaves no choice but variables of the file: a handler takes no argument. */
 static volatile sig_atomic_t stop_asked;
 static volatile sig_atomic_t counters_asked;
+static volatile sig_atomic_t reopen_asked;
 
 static void on_stop(int number)
 {
@@ -71,6 +72,12 @@ static void on_usr1(int number)
 {
 	(void)number;
 	counters_asked = 1;
+}
+
+static void on_hup(int number)
+{
+	(void)number;
+	reopen_asked = 1;
 }
 
 static void handle_signals(void)
@@ -375,8 +382,9 @@ static void follow_keylogs(struct run *r)
 	if (!r->live && !r->piped)
 		return;
 	now = monotonic_ns();
-	if (now - r->polled_ns < KEYLOG_POLL_NS)
+	if (!reopen_asked && now - r->polled_ns < KEYLOG_POLL_NS)
 		return;
+	reopen_asked = 0;
 	r->polled_ns = now;
 	secrets_poll(r->secrets);
 }
@@ -461,8 +469,12 @@ static enum err_code begin_secrets(struct run *r, struct err *e)
 	for (unsigned i = 0; i < r->o->keylogs.n; i++)
 		if (secrets_file(r->secrets, r->o->keylogs.at[i], e) != ERR_OK)
 			return e->code;
-	if (r->o->keylogs.n > 0 && (r->live || r->piped))
+	if (r->o->keylogs.n > 0 && (r->live || r->piped)) {
+		struct sigaction hup = { .sa_handler = on_hup, .sa_flags = SA_RESTART };
+
+		sigaction(SIGHUP, &hup, NULL);  /* logrotate's; without a key log it ends us as ever */
 		secrets_set_may_come(r->secrets);
+	}
 	source_on_secrets(r->source, take_secrets, r);
 	warn_exposed(r);
 	return ERR_OK;

@@ -678,6 +678,8 @@ static void decoder_unknown(struct decoder *d, const struct segment *s, struct h
 		half_forget(d, h);
 		h = NULL;
 	}
+	if (h != NULL && s->malformed)
+		return;
 	if (h == NULL && (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
 		h = half_syn(d, s);
 		if (h == NULL || s->wire_len == 0)
@@ -691,7 +693,8 @@ static void decoder_unknown(struct decoder *d, const struct segment *s, struct h
 		c->syn_ack = s->at;
 	if ((s->flags & TCP_RST) == 0)
 		open_fact_push(d, c);
-	tcp_segment(d, c, s, segment_side(c, s));
+	if (!s->malformed)
+		tcp_segment(d, c, s, segment_side(c, s));
 }
 
 void decoder_segment(struct decoder *d, const struct segment *s)
@@ -711,6 +714,8 @@ void decoder_segment(struct decoder *d, const struct segment *s)
 		decoder_unknown(d, s, NULL);
 		return;
 	}
+	if (s->malformed)
+		return;
 	if (d->lru_newest != c->index && c->state == CONN_OPEN) {
 		lru_unlink(d, c);
 		lru_append(d, c);

@@ -116,7 +116,7 @@ static bool is_http1(struct span first)
 	struct span line = first, method, rest;
 	size_t n = 0;
 
-	while (span_at(line, 0) == '\r' || span_at(line, 0) == '\n')
+	while (span_at(line, 0) == '\r' || span_at(line, 0) == '\n' || span_at(line, 0) == ' ')
 		line = span_from(line, 1);
 	line = span_first(line, span_index(line, '\n'));
 	if (span_starts(line, "HTTP/"))

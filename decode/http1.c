@@ -513,6 +513,8 @@ static void http1_gap(void *self, enum side from, uint64_t missing, enum why why
 		h->answering->f.response.missing += missing;
 	if (s->state == H1_GARBLED)
 		return;
+	if (s->state == H1_HEAD && why != WHY_CUT && from == SERVER && (s->flags & FLAG_FIRST_LINE) != 0)
+		h1_release(h, s);               /* half a status line: its message is lost */
 	if (s->state == H1_HEAD)
 		h1_head_cut(h, s);
 	whole_request = ends_with_packet(s, why);

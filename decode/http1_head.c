@@ -261,7 +261,7 @@ static enum step response_line(struct h1 *h, struct h1_side *s, struct h1_in *in
 	struct exchange *x = s->x;
 	struct span reason;
 
-	if (!span_starts(line->text, "HTTP/"))
+	if (!span_starts(line->text, "HTTP/") || !is_digit(span_at(line->text, 5)))
 		return h1_garbled(h, s, in, line->text);
 	reason = status_line(s, in, line);
 	if (!is_interim(x))
@@ -306,19 +306,33 @@ static size_t last_space(struct span s)
 	return n > 0 ? n - 1 : s.len;
 }
 
+/* Spaces before a method: no request line by RFC 9112 3, and servers take it all the same. */
+static size_t leading_space(struct span s)
+{
+	size_t n = 0;
+
+	while (span_at(s, n) == ' ' || span_at(s, n) == '\t')
+		n++;
+	return n;
+}
+
 /* method SP request-target SP HTTP-version. RFC 9112 3. Spaces within the target belong to it here, and are told. */
 static enum step request_line(struct h1 *h, struct h1_side *s, struct h1_in *in, const struct h1_line *line)
 {
 	struct exchange *x = s->x;
-	size_t n = token_run(line->text);
-	struct span method = span_first(line->text, n), rest = span_from(line->text, n + 1), version;
+	size_t before = leading_space(line->text);
+	struct span text = span_from(line->text, before);
+	size_t n = token_run(text);
+	struct span method = span_first(text, n), rest = span_from(text, n + 1), version;
 	size_t target_len = last_space(rest);
 
-	if (n == 0 || span_at(line->text, n) != ' ')
+	version = span_from(rest, target_len + 1);
+	if (n == 0 || span_at(text, n) != ' ' || (method_of(method) == METHOD_OTHER && !span_starts(version, "HTTP/")))
 		return no_request(h, s, in, line);
+	if (before != 0)
+		line_broken(s, in, line, VIOLATION_REQUEST_LINE, 0);
 	x->f.method = (uint8_t)method_of(method);
 	exchange_text(x, &x->f.method_text, method, LIMIT_STRING);
-	version = span_from(rest, target_len + 1);
 	if (span_starts(version, "HTTP/")) {
 		x->f.request.version = (uint8_t)version_of(span_from(version, 5));
 		check_version(s, in, line, line->text.len - version.len);
@@ -736,6 +750,8 @@ int h1_probe(enum side from, struct span first)
 
 	while (span_at(first, 0) == '\r' || span_at(first, 0) == '\n')  /* RFC 9112 2.2 */
 		first = span_from(first, 1);
+	if (from == CLIENT)
+		first = span_from(first, leading_space(first));
 	if (first.len == 0)
 		return PROBE_MORE;
 	if (from == SERVER)

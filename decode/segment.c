@@ -30,13 +30,16 @@ bool segment_parse(const struct datagram *d, struct segment *s)
 	s->flags = cur_u8(&c);
 	s->window = cur_u16(&c);
 	cur_skip(&c, 4);                        /* checksum, urgent pointer */
-	if (c.failed || header < 20 || header > d->wire_len)
+	if (c.failed || header < 20)
 		return false;
+	s->malformed = header > d->wire_len;
+	if (s->malformed)
+		header = 20;
 	s->options = cur_take(&c, header - 20);
 	if (c.failed)                           /* options cut by snaplen: no payload either */
 		s->options = span_none();
 	s->payload = c.failed ? span_none() : c.rest;
-	s->wire_len = d->wire_len - (uint32_t)header;
+	s->wire_len = s->malformed ? 0 : d->wire_len - (uint32_t)header;
 	if (s->payload.len > s->wire_len)
 		s->payload = span_first(s->payload, s->wire_len);
 	s->at = d->at;

@@ -22,6 +22,7 @@ struct segment {
 	uint8_t  from;                  /* index into tuple.end: who sent it */
 	bool     v6;
 	bool     filtered;
+	bool     malformed;             /* its header claims more than the datagram has: it has a number, and opens a conversation, no more */
 	struct span options;
 	struct span payload;            /* as far as captured */
 	uint32_t wire_len;              /* payload bytes on the wire */

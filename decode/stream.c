@@ -149,6 +149,8 @@ static void early_give(struct decoder *d, struct conn *c, enum side from, size_t
 /* Joined late and the other way round: a request from the side taken for the server. */
 static bool looks_swapped(const struct conn *c, enum side from, struct span bytes, unsigned speaks)
 {
+	if (speaks == SPEAKS_TLS && c->joined_late && bytes.len > 5 && span_at(bytes, 0) == 22)         /* ClientHello 1, ServerHello 2 */
+		return span_at(bytes, 5) == (from == CLIENT ? 2 : 1);
 	if (!c->joined_late || speaks != SPEAKS_HTTP1 || c->exchanges != 0)
 		return false;
 	return span_starts(bytes, "HTTP/") == (from == CLIENT);
@@ -432,6 +434,12 @@ void stream_data(struct decoder *d, struct conn *c, enum side from, const struct
 
 /* ---- holes -------------------------------------------------------------------------------- */
 
+/* What a time-out or the end of the capture brings to light was last seen in a packet of this connection, not in the one that moved the clock. */
+static struct mark own_mark(const struct conn *c, struct mark at)
+{
+	return c->last_packet != 0 && at.packet != c->last_packet ? (struct mark){ c->last_packet, c->last_ns } : at;
+}
+
 void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to_offset, enum why why, struct mark at)
 {
 	struct flow *f = &c->flow[from];
@@ -440,6 +448,7 @@ void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to
 
 	if (to_offset <= f->offset)
 		return;
+	at = own_mark(c, at);
 	t->facts.gap_bytes += missing;
 	d->counters.tcp_gaps++;
 	skip = f->skip_until > f->offset ? f->skip_until - f->offset : 0;
@@ -473,6 +482,14 @@ static uint64_t acked_offset(const struct conn *c, enum side from)
 	return f->offset + beyond;
 }
 
+/* The receiver has been heard since and acknowledges nothing beyond the hole: it lacks the bytes, too, and they are to come. */
+static bool peer_waits(const struct conn *c, enum side from)
+{
+	const struct detail *t = c->detail;
+
+	return t->flow[side_other(from)].facts.last_seen.time_ns > t->flow[from].waiting->at.time_ns && c->flow[from].acked_known;
+}
+
 void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct mark at, bool now)
 {
 	struct flow *f = &c->flow[from];
@@ -481,7 +498,7 @@ void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct
 	for (;;) {
 		uint64_t acked = acked_offset(c, from);
 		bool beyond = acked > f->offset && !f->ended;
-		bool old = t->waiting != NULL && at.time_ns - t->waiting->at.time_ns > HOLE_NS;
+		bool old = t->waiting != NULL && at.time_ns - t->waiting->at.time_ns > HOLE_NS && !peer_waits(c, from);
 
 		if (!beyond)
 			t->hole_since_ns = 0;
@@ -502,7 +519,7 @@ static void tell_end(struct conn *c, enum side from, enum ending how, struct mar
 		return;
 	/* A skip under way has seen packets that the protocol has not. */
 	c->detail->note.side[from].last_data = c->detail->flow[from].facts.last_data;
-	c->protocol->end(c->self, from, how, c->flow[from].offset, at);
+	c->protocol->end(c->self, from, how, c->flow[from].offset, own_mark(c, at));
 }
 
 void stream_fin(struct decoder *d, struct conn *c, enum side from, struct mark at)

@@ -1,6 +1,9 @@
 /* tcp.c - what each segment says about its connection. RFC 9293; marks for MECHANISMS.md's signatures */
 #include "decoder.h"
 
+/* Further than any window on a path that is captured: 16 MiB. */
+enum { FAR = 1 << 24 };
+
 /* ---- detail: there while something is open ------------------------------------------------ */
 
 bool tcp_detail(struct decoder *d, struct conn *c)
@@ -420,6 +423,8 @@ static void segment_payload(struct decoder *d, struct conn *c, const struct segm
 		t->facts.data_after_rst = s->at;
 		c->detail->odd = true;
 	}
+	if (c->joined_late && t->facts.first_data.packet == 0 && f->offset == 0 && (int32_t)(end - f->next) <= 0)
+		f->next = seq;                  /* acknowledged before it was captured (out of order), or sent again: still the first seen */
 	ahead = (int32_t)(seq - f->next);
 	if ((int32_t)(end - f->top) <= 0 && conn_seq_after(f->top, seq) != 0 && (ahead < 0 || t->waiting != NULL || t->facts.last_data.packet != 0)) {
 		bool fills = ahead == 0 || (ahead > 0 && t->hole_since_ns != 0);
@@ -570,6 +575,18 @@ static void watch_waiting(struct decoder *d, struct conn *c, const struct segmen
 	}
 }
 
+/* Joined late, a side's place was taken from the other's acknowledgement. Where the side itself is far from there, that was wrong. */
+static void flow_place(struct flow *f, uint32_t seq)
+{
+	int32_t off = (int32_t)(seq - f->next);
+
+	if (!f->seq_known || f->offset != 0 || (off < FAR && off > -FAR))
+		return;
+	f->next = f->top = seq;
+	f->isn = seq - 1;
+	f->acked_known = false;
+}
+
 void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enum side from)
 {
 	struct flow_detail *t;
@@ -586,6 +603,8 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 	c->last_packet = s->at.packet;
 	if (s->at.time_ns > c->last_ns)
 		c->last_ns = s->at.time_ns;
+	if (c->joined_late && t->facts.last_seen.packet == 0)
+		flow_place(&c->flow[from], s->seq);
 	t->facts.last_seen = s->at;
 	if ((s->flags & TCP_RST) != 0) {
 		if ((s->flags & TCP_ACK) != 0)

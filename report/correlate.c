@@ -162,6 +162,8 @@ static bool lone_is_client(struct correlation *c, const struct kept *k)
 		return false;
 	if (f->x.status < 400 || f->x.response.first.packet == 0)
 		return false;
+	if (f->x.status == 401 || f->x.status == 403 || f->x.status == 404)
+		return false;           /* the commonest answers of applications: not worth the look */
 	if (question_open(c, k))
 		return true;
 	if ((f->x.request.signs & gateway_signs) != 0 || (e != NULL && e->gateway_signs))

@@ -216,10 +216,10 @@ bool encrypted_and_unanswered(const struct look *l)
 {
 	const struct tls_facts *t = l->tls;
 
+	/* Session tickets (RFC 8446 4.6.1) may come after it: they are no application data. */
 	return l->x == NULL && l->brief == NULL && t != NULL && t->handshake_done && happened(t->first_application[CLIENT]) &&
-	       (before(l->up->last_data, t->first_application[CLIENT]) ||
-	        (happened(t->alert[SERVER].at) && l->up->last_data.packet == t->alert[SERVER].at.packet && t->application_bytes[SERVER] == 0)) &&
-	       (!happened(l->end) || before(t->first_application[CLIENT], l->end)) && l->gw->resends_unacked == 0;
+	       t->application_bytes[SERVER] == 0 && (!happened(l->end) || before(t->first_application[CLIENT], l->end)) &&
+	       l->gw->resends_unacked == 0;
 }
 
 struct mark request_at(const struct look *l)

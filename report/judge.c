@@ -163,9 +163,35 @@ static void forget(struct finding *f, unsigned cause)
 	f->v->fault = rules[cause].fault;
 }
 
+/* The upstream answered, and the capture lacks the very bytes that would say what: silence is not to be told from it. */
+static bool answer_not_captured(const struct look *l)
+{
+	const struct exchange_facts *x = l->x;
+
+	if (x == NULL || x->stream != 0 || happened(x->response.first) || x->n_interim != 0 || !happened(x->request.first))
+		return false;
+	return (x->response.missing != 0 && l->up->acked.packet > x->request.first.packet) ||
+	       (!x->tls && l->up->cut_bytes != 0 && l->up->last_data.packet > x->request.first.packet);
+}
+
+/* The capture begins amid the request: what was asked, when, and what was tried for it is not known. */
+static bool request_not_captured(const struct look *l)
+{
+	if (l->t == NULL)
+		return l->client != NULL && !happened(l->client->request.first);
+	return l->x != NULL && !happened(l->x->request.first);
+}
+
+static bool cannot_be(const struct look *l, unsigned cause)
+{
+	return answer_not_captured(l) || (request_not_captured(l) && cause != CAUSE_UPSTREAM_ERROR);
+}
+
 static unsigned run_rules(const struct look *l, struct finding *f)
 {
 	for (unsigned i = 0; i < CAUSE_UNEXPLAINED; i++) {
+		if (cannot_be(l, i))
+			continue;
 		forget(f, i);
 		if (rules[i].rule(l, f))
 			return i;

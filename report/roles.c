@@ -8,7 +8,8 @@
 enum {
 	SERVED_MAX = 2048,
 	EDGES_MAX = 4096,
-	INFER_FIRST = 64 /* briefs, before roles are inferred for the first time */
+	INFER_FIRST = 64, /* briefs, before roles are inferred for the first time */
+	MODEL_LOOKS = 16  /* requests of an edge that are looked at for their sender's product */
 };
 
 static void forget_entry(void *ctx, struct lru_entry *e)
@@ -305,7 +306,7 @@ static void fact_exchange(struct roles *r, const struct exchange_fact *f)
 	e->gateway_signs |= (f->x.request.signs & gateway_signs) != 0;
 	if (f->x.ordinal <= 1)
 		count_check(e, f->x.target_hash, f->x.request.first.time_ns);
-	if (e->model == NULL)
+	if (e->model == NULL && e->requests <= MODEL_LOOKS)
 		e->model = gateway_of_request(f).model;
 }
 

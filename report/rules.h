@@ -92,6 +92,11 @@ static inline bool gw_closed(const struct look *l)              /* the gateway w
 bool silent_enough(const struct look *l, struct mark since);    /* the gateway waited long enough since then for silence to prove something */
 int64_t waited_ns(const struct look *l, struct mark since);     /* until the gateway gave up; 0: it did not */
 bool no_request(const struct look *l);                          /* TCP connected, and no request was seen (nor could have been in TLS) */
+/* A packet of the upstream's was captured: without one its silence is the capture's. */
+static inline bool heard(const struct look *l)
+{
+	return l->conn != NULL && !l->conn->one_way && l->up->ttl_max != 0;
+}
 /* A request inside TLS without keys: the gateway's first application data, after which nothing came. */
 bool encrypted_and_unanswered(const struct look *l);
 bool same_flow_ttl(const struct look *l);                       /* the upstream's RST has the hop limit of its other packets */

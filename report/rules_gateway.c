@@ -159,7 +159,7 @@ static unsigned why_unknown(const struct look *l)
 	const struct exchange_facts *x = l->x;
 
 	if (l->t == NULL)
-		return NOT_CAPTURED;
+		return l->client != NULL && !happened(l->client->request.first) ? BEGINS_LATE : NOT_CAPTURED;
 	if (l->conn == NULL)
 		return MISSING;
 	if (x == NULL && l->tls != NULL && l->tls->handshake_done && !l->tls->decrypted)

@@ -97,7 +97,7 @@ bool rule_mtu_blackhole(const struct look *l, struct finding *f)
 
 static bool request_never_acked(const struct look *l)
 {
-	return l->x != NULL && !l->answered && !happened(l->x->request_acked) && unacked_and_resent(l->gw) &&
+	return l->x != NULL && !l->answered && heard(l) && !happened(l->x->request_acked) && unacked_and_resent(l->gw) &&
 	       silent_enough(l, l->x->request.first);
 }
 
@@ -177,7 +177,7 @@ static bool response_lost(const struct look *l)
 /* Several segments of a longer request, some of them acknowledged. */
 static bool request_lost(const struct look *l)
 {
-	if (l->conn == NULL || l->answered || up_ended(l) || !unacked_and_resent(l->gw) || happened(l->up->window_zero))
+	if (l->conn == NULL || l->answered || up_ended(l) || !heard(l) || !unacked_and_resent(l->gw) || happened(l->up->window_zero))
 		return false;
 	return silent_enough(l, l->gw->unacked);
 }

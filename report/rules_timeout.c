@@ -57,8 +57,8 @@ bool rule_stalled_mid_response(const struct look *l, struct finding *f)
 
 static bool request_arrived(const struct look *l)
 {
-	/* Where only one side was captured no acknowledgement can be seen; where nothing was sent again none was missed. */
-	return l->x->request.complete && (happened(l->x->request_acked) || l->gw->resends_unacked == 0);
+	/* Where nothing was sent again no acknowledgement was missed; where only one side was captured no silence can be seen. */
+	return l->x->request.complete && heard(l) && (happened(l->x->request_acked) || l->gw->resends_unacked == 0);
 }
 
 bool rule_response_timeout(const struct look *l, struct finding *f)
