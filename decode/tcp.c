@@ -318,7 +318,8 @@ static void segment_ack(struct decoder *d, struct conn *c, const struct segment 
 	if (from == CLIENT && !c->handshake && c->syn_ack.packet != 0 && s->ack == c->flow[SERVER].isn + 1 && (s->flags & TCP_SYN) == 0) {
 		c->handshake = true;
 		c->detail->syn_ack_acked = s->at;
-		note_rtt(c, s->at.time_ns - c->syn_ack.time_ns < NS_PER_S ? s->at.time_ns - c->syn_ack.time_ns : 0);
+		if (!c->joined_late)            /* else half of the path's round trip is not known */
+			note_rtt(c, s->at.time_ns - c->syn_ack.time_ns < NS_PER_S ? s->at.time_ns - c->syn_ack.time_ns : 0);
 	}
 	flow_acked(d, c, other, s);
 	if (c->detail->flow[other].oldest_known && s->wire_len == 0)
