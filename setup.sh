@@ -1,9 +1,11 @@
 # shellcheck shell=sh
 # What quickstart and quicktest share: packages and the build. To be read by them, from the project's folder.
 
+# shellcheck disable=SC2034 # they are used by those that read this
 # What it takes to build, and what the suite needs beside that.
 BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libpcap-dev libnghttp2-dev libssl-dev zlib1g-dev
 libzstd-dev liblz4-dev libseccomp-dev libcap-ng-dev"
+# shellcheck disable=SC2034
 TEST_PACKAGES="python3 python3-jsonschema tshark nginx-light"
 
 jobs=$(nproc 2>/dev/null || echo 2)
@@ -31,7 +33,7 @@ setup_packages() {
 
 # setup_build [configure's options]: configures when it must, and builds.
 setup_build() {
-    [ -x configure ] && [ configure -nt configure.ac ] || ./autogen.sh
+    if [ ! -x configure ] || [ -n "$(find configure.ac m4 -newer configure)" ]; then ./autogen.sh; fi
     if [ ! -f config.status ] || [ "$*" != "$(cat .setup-options 2>/dev/null)" ]; then
         ./configure --quiet "$@"
         echo "$*" >.setup-options

@@ -111,7 +111,7 @@ static bool timer_room(struct timer_queue *q)
 
 static const int64_t timer_ns[TIMER_COUNT] = {
 	[TIMER_SETTLE] = SETTLE_NS, [TIMER_WAITING] = WAITING_NS, [TIMER_CONN_WAITING] = WAITING_NS,
-	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_HALF] = HALF_NS,
+	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS, [TIMER_HALF] = HALF_NS,
 };
 
 /* Without memory the time-out is lost: the end of the connection or of the capture still comes. */
@@ -139,6 +139,10 @@ static void timer_waiting(struct decoder *d, const struct timer_entry *e)
 
 	if (!s->used || s->generation != e->generation || s->x.done || s->x.waiting_told || s->x.f.response.first.packet != 0)
 		return;
+	if (exchange_asked_ns(&s->x) + WAITING_NS > d->now.time_ns) {   /* still asking, or has just asked */
+		decoder_arm(d, TIMER_WAITING, d->now.time_ns, s, s->generation);
+		return;
+	}
 	s->x.waiting_told = true;
 	exchange_push(d, &s->x, d->now, false);
 }
@@ -251,6 +255,15 @@ static void timer_rest(struct decoder *d, const struct timer_entry *e)
 static void half_fact_push(struct decoder *d, const struct half *h, bool final);
 static void half_forget(struct decoder *d, struct half *h);
 
+/* A SYN has waited for a second. Not told of in a flood, where nobody waits for the answer. */
+static void timer_syn(struct decoder *d, const struct timer_entry *e)
+{
+	struct half *h = e->what;
+
+	if (h->used && h->generation == e->generation && h->syns == 1 && d->halves.n < LIMIT_SYN_ONLY / 4)
+		half_fact_push(d, h, false);
+}
+
 static void timer_half(struct decoder *d, const struct timer_entry *e)
 {
 	struct half *h = e->what;
@@ -263,7 +276,7 @@ static void timer_half(struct decoder *d, const struct timer_entry *e)
 
 static void (*const timer_fire[TIMER_COUNT])(struct decoder *, const struct timer_entry *) = {
 	[TIMER_SETTLE] = timer_settle, [TIMER_WAITING] = timer_waiting, [TIMER_CONN_WAITING] = timer_conn_waiting,
-	[TIMER_CLOSE] = timer_close, [TIMER_REST] = timer_rest, [TIMER_HALF] = timer_half,
+	[TIMER_CLOSE] = timer_close, [TIMER_REST] = timer_rest, [TIMER_SYN] = timer_syn, [TIMER_HALF] = timer_half,
 };
 
 void decoder_tick(struct decoder *d, struct mark now)
@@ -544,6 +557,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 	                    .hash_low = (uint32_t)s->hash, .index = index, .generation = h->generation, .used = true };
 	h->id = id_take(d);
 	id_announce(d, h->id);
+	decoder_arm(d, TIMER_SYN, s->at.time_ns, h, h->generation);
 	decoder_arm(d, TIMER_HALF, s->at.time_ns, h, h->generation);
 	return h;
 }

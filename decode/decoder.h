@@ -20,7 +20,7 @@ enum { TICK_NS = 50 * 1000 * 1000 };
 enum { CLOSED_KEPT = 16384 };           /* connections that have ended, kept for late packets */
 
 /* Time-outs of one length need no heap: first in, first out. */
-enum timer { TIMER_SETTLE, TIMER_WAITING, TIMER_CONN_WAITING, TIMER_CLOSE, TIMER_REST, TIMER_HALF, TIMER_COUNT };
+enum timer { TIMER_SETTLE, TIMER_WAITING, TIMER_CONN_WAITING, TIMER_CLOSE, TIMER_REST, TIMER_SYN, TIMER_HALF, TIMER_COUNT };
 struct timer_entry { int64_t due_ns; uint64_t armed_by; void *what; uint32_t generation; };
 struct timer_queue { struct timer_entry *entries; size_t first, n, size; };
 

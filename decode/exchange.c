@@ -52,6 +52,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 		t->first = &s->x;
 	t->last = &s->x;
 	t->n_exchanges_open++;
+	decoder_arm(d, TIMER_WAITING, at.time_ns, s, s->generation);
 	return &s->x;
 }
 
@@ -160,7 +161,13 @@ void exchange_request_sent(struct exchange *x, uint64_t wire_offset)
 	x->request_sent = true;
 	if (flow_acked_offset(c, CLIENT) >= wire_offset)        /* its acknowledgement was captured before it */
 		x->f.request_acked = c->detail->flow[CLIENT].facts.acked;
-	decoder_arm(decoder_of(c), TIMER_WAITING, decoder_of(c)->now.time_ns, (struct exchange_slot *)(void *)x, exchange_generation(x));
+}
+
+int64_t exchange_asked_ns(const struct exchange *x)
+{
+	int64_t last = x->f.request.last.time_ns, sent = x->conn->detail->flow[CLIENT].facts.last_data.time_ns;
+
+	return x->f.stream == 0 && !x->request_sent && sent > last ? sent : last;
 }
 
 /* Newest first, and not far beyond those known to be acknowledged: of HTTP/2 streams an older one may end later. */
