@@ -12,10 +12,12 @@
 static int64_t time_ns(const ASN1_TIME *a)
 {
 	struct tm tm = { 0 };
+	int64_t seconds;
 
 	if (a == NULL || ASN1_TIME_to_tm(a, &tm) != 1)
 		return 0;
-	return (int64_t)timegm(&tm) * NS_PER_S;
+	seconds = (int64_t)timegm(&tm);         /* years beyond 2262 do not fit in ns: as good as never */
+	return seconds > INT64_MAX / NS_PER_S ? INT64_MAX : seconds < INT64_MIN / NS_PER_S ? INT64_MIN : seconds * NS_PER_S;
 }
 
 /* RFC 2253's form, the common name first; bytes beyond ASCII as they are: who prints escapes. */
