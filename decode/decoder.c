@@ -624,7 +624,7 @@ void decoder_conn_prefetch(struct decoder *d, const struct segment *s)
 		__builtin_prefetch(c + i);
 }
 
-static void open_fact_push(struct decoder *d, struct conn *c)
+static void open_fact_push(struct decoder *d, struct conn *c, const struct segment *s)
 {
 	struct open_fact *f = (struct open_fact *)(void *)decoder_fact(d, FACT_OPEN, sizeof *f, c);
 
@@ -634,7 +634,7 @@ static void open_fact_push(struct decoder *d, struct conn *c)
 	f->syn = c->joined_late ? (struct mark){ 0, 0 } : c->first;
 	f->syn_ack = c->syn_ack;
 	f->isn[CLIENT] = c->flow[CLIENT].isn;
-	f->isn[SERVER] = c->flow[SERVER].isn;
+	f->isn[SERVER] = c->syn_ack.packet == s->at.packet ? s->seq : c->flow[SERVER].isn;
 	f->joined_late = c->joined_late;
 }
 
@@ -706,7 +706,7 @@ static void decoder_unknown(struct decoder *d, const struct segment *s, struct h
 	if (!c->joined_late && (s->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		c->syn_ack = s->at;
 	if ((s->flags & TCP_RST) == 0)
-		open_fact_push(d, c);
+		open_fact_push(d, c, s);
 	if (!s->malformed)
 		tcp_segment(d, c, s, segment_side(c, s));
 }

@@ -57,21 +57,16 @@ static void status(struct json *j, const char *key, unsigned n)
 		json_null(j, key);
 }
 
-/* http://user:password@host/ */
-static bool holds_user_information(struct span target)
-{
-	struct span rest = span_from(target, span_find(target, "://") + 3);
-
-	return rest.len != 0 && span_index(rest, '@') < span_index(rest, '/');
-}
-
 static void target(struct json_writer *w, struct span s)
 {
 	struct redacted r;
 
 	/* --exchanges asks for the traffic as it was, to be compared with other readers of it: there alone targets are
 	 * whole. Header fields, user information and bodies stay hidden. */
-	redact_target(&r, s, w->o.show_secrets || (w->listing && !holds_user_information(s)));
+	if (w->listing && !w->o.show_secrets)
+		redact_user_information(&r, s);
+	else
+		redact_target(&r, s, w->o.show_secrets);
 	bytes_or_null(&w->j, "target", redacted_span(&r));
 }
 

@@ -31,6 +31,8 @@ static inline bool redacted_here(const struct redacted *r, size_t i)
 
 /* A request target or a URL. */
 void redact_target(struct redacted *to, struct span target, bool show);
+/* The same, but for user information whole: http://…@host/path?token=shown. */
+void redact_user_information(struct redacted *to, struct span target);
 /* Host, host:port, or user:password@host. */
 void redact_authority(struct redacted *to, struct span authority, bool show);
 /* One line of a message, whole or an excerpt, well-formed or not: the values of Authorization, Cookie,

@@ -14,7 +14,9 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+import retap
+import rewrap
+
 SAMPLE = 12
 
 
@@ -50,11 +52,11 @@ def report(tool, files, stdin=None, more=()):
     return json.loads(done.stdout)
 
 
-def whole(report_, packets=True):
-    """The report but for what tells of the file itself, which every form changes."""
+def whole(report_):
+    """The report but for what tells of the files themselves, which every form changes."""
     def walk(v):
         if isinstance(v, dict):
-            return {k: walk(x) for k, x in v.items() if packets or "packet" not in k}
+            return {k: walk(x) for k, x in v.items() if k not in ("file", "frame")}
         return [walk(x) for x in v] if isinstance(v, list) else v
 
     r = dict(report_)
@@ -89,25 +91,25 @@ def attempt(check):
         return ["%r" % e]
 
 
-def python(script, *arguments):
-    subprocess.run([sys.executable, os.path.join(HERE, script), *arguments], check=True, timeout=60)
+def rewrite(tool, *arguments):
+    if tool.main(list(arguments)) != 0:
+        raise ValueError("not rewritten: " + " ".join(arguments))
 
 
 # ---- forms ---------------------------------------------------------------------------------
 
 def wrapped(tap, tool, capture, name, folder):
     """Into each link layer and tunnel: the same verdicts."""
-    kinds = subprocess.run([sys.executable, os.path.join(HERE, "rewrap.py"), "--list"], capture_output=True, text=True, check=True)
     out = os.path.join(folder, "wrapped")
+    want = verdicts(report(tool, [capture]))
 
     def check(kind):
-        python("rewrap.py", kind, capture, out)
+        rewrite(rewrap, kind, capture, out)
         got = report(tool, [out])
-        wrong = differs(verdicts(report(tool, [capture])), verdicts(got))
-        return wrong + ["undecodable packets: %d" % got["capture"]["quality"]["undecodable_packets"]
-                        for _ in range(got["capture"]["quality"]["undecodable_packets"] != 0)]
+        lost = got["capture"]["quality"]["undecodable_packets"]
+        return differs(want, verdicts(got)) + (["undecodable packets: %d" % lost] if lost else [])
 
-    for kind in kinds.stdout.split():
+    for kind in rewrap.KINDS:
         if kind in ("gtp", "l2tp"):
             tap.skip("%s in %s" % (name, kind), "out of scope")
             continue
@@ -137,8 +139,8 @@ def compressed(tap, tool, capture, name, folder):
 
 def divided(tap, tool, capture, name, folder):
     one = os.path.join(folder, "one.pcapng")
-    python("retap.py", "one", capture, one)
-    python("retap.py", "split", capture, folder)
+    rewrite(retap, "one", capture, one)
+    rewrite(retap, "split", capture, folder)
     want = whole(report(tool, [one]))
     parts = [os.path.join(folder, "part%d.pcapng" % i) for i in range(1, 6)]
     sides = [os.path.join(folder, side + ".pcapng") for side in ("back", "front")]
@@ -154,7 +156,7 @@ def tapped(tap, tool, capture, name, folder):
         out = os.path.join(folder, "tapped.pcapng")
 
         def check():
-            python("retap.py", kind, capture, out)
+            rewrite(retap, kind, capture, out)
             return differs(causes(report(tool, [capture], more=more)), causes(report(tool, [out], more=more)))
 
         tap.ok("%s, %s" % (name, {"double": "each packet twice", "twin": "before and after translation"}[kind]), attempt(check))

@@ -8,7 +8,8 @@ Times, order, interfaces and other pcapng blocks stay. Packets keep their number
 `fragments` and `fragments-reversed`: there each packet n becomes two, and is whole with packet 2n (what
 cannot be split is preceded by a datagram to the discard port). Ethernet's padding goes. What a link layer
 cannot carry (ARP on a point-to-point link) becomes a datagram to the discard port; what a tunnel cannot
-carry stays as it was. `ipv6` and `6in4` translate IPv4 as RFC 7915 has it, addresses to 64:ff9b::a.b.c.d.
+carry stays as it was. `ipv6`, `ipv6-extensions` and `6in4` translate IPv4 as RFC 7915 has it, addresses
+to 64:ff9b::a.b.c.d, and ARP to neighbour discovery.
 """
 import struct
 import sys
@@ -120,7 +121,25 @@ def translate_ip(ip, missing):
     return ipv6_header(protocol, length, src, dst, ip[8]) + body, missing
 
 
+def translate_arp(arp):
+    """Neighbour discovery in ARP's place (RFC 4861 4.3, 4.4): a request asks the solicited-node group."""
+    if len(arp) < 28:
+        return None
+    sender, target = mapped(arp[14:18]), mapped(arp[24:28])
+    if arp[7] == 1:
+        src, dst = sender, bytes.fromhex("ff0200000000000000000001ff") + target[13:]
+        body = b"\x87\0\0\0" + bytes(4) + target + b"\1\1" + arp[8:14]
+    else:
+        src, dst = sender, target
+        body = b"\x88\0\0\0" + b"\x60\0\0\0" + sender + b"\2\1" + arp[8:14]
+    total = checksum(src + dst + struct.pack(">IxxxB", len(body), 58) + body)
+    return ipv6_header(58, len(body), src, dst, 255) + body[:2] + struct.pack(">H", total) + body[4:]
+
+
 def to_ipv6(p):
+    if p.type == ARP:
+        new = translate_arp(p.body)
+        return None if new is None else (new, 0)
     if p.type == IPV6 and p.is_ip:
         return p.body, p.missing
     return translate_ip(p.body, p.missing) if p.type == IPV4 and p.is_ip else None

@@ -124,6 +124,16 @@ TEST(excerpts_are_looked_at_line_by_line)
 	CHECK_STR(shown(&r), "");
 }
 
+TEST(a_listing_hides_user_information_alone)
+{
+	static struct redacted r;
+
+	redact_user_information(&r, span_text("http://u:p@h.example/a?token=t#f"));
+	CHECK_SPAN(redacted_span(&r), "http://" DOTS "@h.example/a?token=t#f");
+	redact_user_information(&r, span_text("/a?token=t"));
+	CHECK_SPAN(redacted_span(&r), "/a?token=t");
+}
+
 TEST(long_input_is_cut_not_overrun)
 {
 	static char raw[40000];
