@@ -12,7 +12,7 @@
 
 enum step {
 	STEP_END,               /* w->verdict says how it went */
-	STEP_ETHERNET, STEP_ETHERTYPE, STEP_TAG,              /* …; an ethertype; one behind a tag */
+	STEP_ETHERNET, STEP_ETHERTYPE, STEP_TAG,        /* a frame; an ethertype; one behind a tag */
 	STEP_LLC, STEP_SLL2, STEP_FAMILY, STEP_TOKEN_RING, STEP_ARCNET, STEP_WLAN, STEP_PRISM, STEP_RADIOTAP,
 	STEP_PPP, STEP_PPPOE, STEP_PPP_SERIAL, STEP_CHDLC, STEP_FRAME_RELAY, STEP_MPLS, STEP_NSH,
 	STEP_PPI, STEP_PKTAP, STEP_PFLOG, STEP_NFLOG,

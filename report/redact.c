@@ -284,15 +284,15 @@ static void add_target(struct redacted *to, struct span target)
 void redact_user_information(struct redacted *to, struct span target)
 {
 	size_t scheme = span_find(target, "://");
-	struct span rest = span_from(target, scheme + 3);
+	struct span rest = span_from(span_from(target, scheme), 3);
 	size_t authority = span_index(rest, '/');
 
 	to->len = 0;
-	if (scheme == target.len || span_index(span_first(rest, authority), '@') == authority) {
+	if (span_index(span_first(rest, authority), '@') == authority) {
 		add(to, target);
 		return;
 	}
-	add(to, span_first(target, scheme + 3));
+	add(to, span_first(target, target.len - rest.len));
 	add_authority(to, span_first(rest, authority));
 	add(to, span_from(rest, authority));
 }
