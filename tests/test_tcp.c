@@ -267,7 +267,7 @@ TEST(a_refused_syn_is_a_connection_refused)
 	CHECK_INT(facts_of(&w, FACT_OPEN), 0);
 }
 
-TEST(a_syn_resent_is_told_each_time)
+TEST(a_syn_is_told_after_a_second_each_time_it_is_resent_and_at_the_end)
 {
 	static struct wire w;
 
@@ -277,9 +277,11 @@ TEST(a_syn_resent_is_told_each_time)
 		w.now_ns += NS_PER_S;
 	}
 	decode_with(&w, 1);
-	CHECK_INT(facts_of(&w, FACT_SYN), 3);
-	CHECK_INT(((const struct syn_fact *)fact_of(&w, FACT_SYN, 2))->syns, 3);
-	CHECK(((const struct syn_fact *)fact_of(&w, FACT_SYN, 2))->final);
+	CHECK_INT(facts_of(&w, FACT_SYN), 4);
+	CHECK_INT(((const struct syn_fact *)fact_of(&w, FACT_SYN, 0))->syns, 1);
+	CHECK(!((const struct syn_fact *)fact_of(&w, FACT_SYN, 2))->final);
+	CHECK_INT(((const struct syn_fact *)fact_of(&w, FACT_SYN, 3))->syns, 3);
+	CHECK(((const struct syn_fact *)fact_of(&w, FACT_SYN, 3))->final);
 }
 
 TEST(a_bare_ack_to_a_syn_is_strange)
