@@ -51,7 +51,7 @@ struct dealer {
 	uint64_t newest;                /* packet dealt last */
 	uint32_t next_number;
 	struct fact_batch out;
-	bool ended;
+	bool ending, ended;
 };
 
 enum { MERGED_BYTES = 256 * 1024 };
@@ -452,8 +452,8 @@ static void merge(struct dealer *g)
 			struct lane *l = &g->lanes[i];
 			const struct fact *f = lane_head(l);
 
-			if (f == NULL && l->upto < upto)
-				upto = l->upto;
+			if (f == NULL && (g->ending ? l->upto != UINT64_MAX : l->upto < upto))
+				upto = g->ending ? 0 : l->upto; /* what the end tells has the last packet's number, too */
 			if (f != NULL && (first == NULL || fact_before(f, first->head)))
 				first = l;
 		}
@@ -478,6 +478,7 @@ void dealer_sync(struct dealer *g)
 void dealer_end(struct dealer *g, struct mark last)
 {
 	g->newest = last.packet;
+	g->ending = true;
 	deal_all(g, WORK_END, last);
 	for (unsigned i = 0; i < g->n; i++)
 		work_send(g, &g->lanes[i]);
