@@ -209,6 +209,18 @@ struct exchange *conn_exchanges(struct conn *c)
 	return c->detail->first;
 }
 
+enum { ENDED_STREAMS_WALKED = 64 };
+
+struct exchange *exchange_of_ended_stream(struct conn *c, uint32_t stream)
+{
+	unsigned walked = 0;
+
+	for (struct exchange *x = c->detail->last; x != NULL && walked < ENDED_STREAMS_WALKED; x = x->before, walked++)
+		if (x->f.stream == stream)
+			return x->done ? x : NULL;
+	return NULL;
+}
+
 bool conn_listing(const struct conn *c)
 {
 	return decoder_of(c)->options->exchanges;

@@ -41,6 +41,8 @@ void exchange_done(struct exchange *x);
 void exchange_settle(struct exchange *x);
 void exchange_broken(struct message *m, enum violation v, struct mark at, uint64_t offset, struct span excerpt);
 
+/* That of an HTTP/2 stream which ended, until it is told; NULL: told, or not among the newest. */
+struct exchange *exchange_of_ended_stream(struct conn *c, uint32_t stream);
 /* Open exchanges of a connection, oldest first. */
 struct exchange *conn_exchanges(struct conn *c);
 bool conn_listing(const struct conn *c);        /* --exchanges: keep heads of all messages */

@@ -112,6 +112,7 @@ struct http2 {
 	bool opaque;                    /* given up at a limit */
 	bool wrong_way;                 /* joined late, and the one taken for the client sends responses */
 	bool windows_known;
+	bool malformed;                 /* some stream's message was */
 	uint16_t orphans;               /* responses whose requests were not captured */
 	struct h2_side side[2];
 	struct stream_list list[2];     /* opened by CLIENT, by SERVER (pushed) */
@@ -191,6 +192,7 @@ void stream_settle(struct http2 *h, struct stream *s, enum stream_end how);
 void stream_settle_all(struct http2 *h, enum stream_end how);
 void stream_half_ended(struct reader *r, struct stream *s);             /* END_STREAM of r->from */
 void stream_reset(struct reader *r, struct stream *s, uint32_t code);   /* RST_STREAM of r->from */
+void stream_reset_late(struct reader *r, uint32_t code);                /* ... on a stream that has ended */
 void stream_tunnel(struct http2 *h, struct stream *s);                  /* CONNECT was granted */
 
 void window_spend(struct reader *r, struct stream *s, uint32_t length); /* DATA; s may be NULL */

@@ -276,6 +276,8 @@ static void reset_begin(struct reader *r, struct span prefix)
 		stream_reset(r, s, cur_u32(&c));
 	else if (stream_idle(r->h, r->side->frame.stream))
 		http2_fault(r, NULL, VIOLATION_H2_FRAME, prefix);
+	else
+		stream_reset_late(r, cur_u32(&c));
 }
 
 static void update_begin(struct reader *r, struct span prefix)

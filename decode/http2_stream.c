@@ -212,6 +212,7 @@ void http2_fault(struct reader *r, struct stream *s, enum violation rule, struct
 	struct h2_side *side = r->side;
 
 	if (s != NULL) {
+		r->h->malformed = true;
 		exchange_broken(stream_message(s, r->from), rule, side->frame_at, side->frame_offset, excerpt);
 		return;
 	}
@@ -443,6 +444,18 @@ void stream_reset(struct reader *r, struct stream *s, uint32_t code)
 		stream_done(r->h, s, OUTCOME_COMPLETE);
 	else
 		stream_settle(r->h, s, STREAM_RESET);
+}
+
+/* An endpoint that finds an answer malformed at its very end resets a stream that is closed already (RFC 9113 8.1.1). */
+void stream_reset_late(struct reader *r, uint32_t code)
+{
+	struct exchange *x = r->h->malformed ? exchange_of_ended_stream(r->h->conn, r->side->frame.stream) : NULL;
+
+	if (x == NULL || x->h2.rst_stream[r->from].packet != 0)
+		return;
+	x->h2.rst_stream[r->from] = r->side->frame_at;
+	x->h2.rst_code[r->from] = code;
+	exchange_notable(x, ROLE_H2_RST_STREAM, r->from, r->side->frame_at);
 }
 
 /* ---- GOAWAY --------------------------------------------------------------------------------- */

@@ -57,8 +57,8 @@ static uint8_t symptom_of(const struct matter *m)
 		return SYMPTOM_GARBLED;
 	if (f->x.status >= 400)
 		return SYMPTOM_ERROR_STATUS;
-	if (f->x.outcome == OUTCOME_COMPLETE)
-		return SYMPTOM_GARBLED;
+	if (f->x.outcome == OUTCOME_COMPLETE)   /* whole to the client, though the upstream's was not */
+		return f->x.response.violations != 0 ? SYMPTOM_GARBLED : SYMPTOM_TRUNCATED;
 	return f->x.status != 0 && f->x.response.first.packet != 0 ? SYMPTOM_TRUNCATED
 								   : SYMPTOM_NO_RESPONSE;
 }

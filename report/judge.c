@@ -93,6 +93,13 @@ static void look_who_ended(struct look *l)
 	}
 }
 
+/* The gateway reset a stream whose answer broke HTTP/2, be it at its very end (RFC 9113 8.1.1): what it told its client
+ * under that status was not all. */
+static bool thrown_away(const struct look *l)
+{
+	return l->h2 != NULL && happened(l->h2->rst_stream[CLIENT]) && l->x->response.violations != 0;
+}
+
 static void look_at_answer(struct look *l)
 {
 	const struct exchange_facts *x = l->x, *client = l->client;
@@ -104,10 +111,10 @@ static void look_at_answer(struct look *l)
 	if (client == NULL)
 		return;
 	whole = client->outcome == OUTCOME_COMPLETE || client->outcome == OUTCOME_UPGRADED || client->outcome == OUTCOME_TUNNEL;
-	l->passed_on = whole && status != 0 && status == client->status &&
+	l->passed_on = whole && status != 0 && status == client->status && !thrown_away(l) &&
 	               (x == NULL || x->response.body_hash == 0 || client->response.body_hash == 0 ||
 	                x->response.body_hash == client->response.body_hash);
-	l->failed = !whole || client->status == 0 || (client->status >= 400 && !l->passed_on);
+	l->failed = !whole || client->status == 0 || (client->status >= 400 && !l->passed_on) || thrown_away(l);
 }
 
 static const char *address_text(struct arena *a, const struct endpoint *e, const char *unknown)

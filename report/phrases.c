@@ -43,7 +43,10 @@ const char *status_phrase(const struct incident *i, char text[static 64])
 		(void)snprintf(text, 64, "%u, cut short%s", i->status, i->predicted ? " (predicted)" : "");
 		break;
 	case SYMPTOM_GARBLED:
-		(void)snprintf(text, 64, "no HTTP answer%s", i->predicted ? " (predicted)" : "");
+		if (i->status != 0)
+			(void)snprintf(text, 64, "%u, garbled%s", i->status, i->predicted ? " (predicted)" : "");
+		else
+			(void)snprintf(text, 64, "no HTTP answer%s", i->predicted ? " (predicted)" : "");
 		break;
 	case SYMPTOM_CLIENT_ABORT:
 		(void)snprintf(text, 64, "the client went away");
