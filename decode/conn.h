@@ -75,6 +75,8 @@ struct flow_detail {
 	struct mark early_at;
 	uint64_t early_offset;
 	uint8_t *early;
+	uint64_t handed_offset, handed_sum;     /* of the last segment handed on, to know a resend with other bytes */
+	uint32_t handed_len;                    /* 0: none, or too long to sum up */
 };
 
 struct detail {
@@ -130,6 +132,7 @@ void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f);
 
 /* stream.c */
 void stream_data(struct decoder *d, struct conn *c, enum side from, const struct segment *s, uint64_t offset);
+void stream_resend(struct decoder *d, struct conn *c, enum side from, const struct segment *s, uint64_t offset);      /* nothing new in it */
 void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to_offset, enum why why, struct mark at);
 void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct mark at, bool now);
 void stream_fin(struct decoder *d, struct conn *c, enum side from, struct mark at);

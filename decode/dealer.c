@@ -20,82 +20,92 @@ struct work {
 	uint8_t *copies[ITEMS];
 };
 
-/* Facts of one decoder, and how far they go. */
-struct answer { struct answer *next; struct fact_batch facts; uint64_t upto; };
+/* Facts of one decoder. */
+struct answer { struct answer *next; struct fact_batch facts; };
+struct answers { struct answer *first, *last; size_t bytes; };
 
 struct lane {                           /* one decoder and its thread */
 	struct dealer *dealer;
 	struct decoder *decoder;
 	pthread_t thread;
-	bool     started;
-	pthread_mutex_t lock;
-	pthread_cond_t  changed;
-	struct work *work_first, *work_last;    /* under lock */
+	bool     started, made;
+	pthread_cond_t  changed;        /* work came, or answers were taken */
+	/* under the dealer's lock: */
+	struct work *work_first, *work_last;
 	unsigned n_work;
 	struct work *spare;
-	struct answer *answers, *answers_last;
+	struct answers answers;
+	uint64_t answered_upto;         /* they are all that it has to say up to this packet */
 	/* the dealer's thread alone: */
 	struct work *filling;
-	struct answer *reading, *reading_last;
+	struct answers reading;
 	const struct fact *head;
-	uint64_t upto;
+	uint64_t upto;                  /* of what was taken */
 	uint32_t *numbers; size_t n_numbers;
-	/* the lane's thread alone: */
-	struct answer *writing;
 };
 
 struct dealer {
 	struct fact_sink sink;
 	unsigned n;
 	struct lane lanes[DECODERS_MAX];
+	pthread_mutex_t lock;
+	pthread_cond_t  answered;       /* some lane has answers, or finished a piece of work */
 	uint64_t newest;                /* packet dealt last */
 	uint32_t next_number;
 	struct fact_batch out;
 	bool ending, ended;
 };
 
-enum { MERGED_BYTES = 256 * 1024 };
+/* A lane with more answers than this waits until they are taken; the dealer takes no more while it has that many itself. */
+enum { MERGED_BYTES = 256 * 1024, ANSWERED_BYTES = 8 << 20 };
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static void answers_add(struct answers *to, struct answer *a)
+{
+	a->next = NULL;
+	if (to->last != NULL)
+		to->last->next = a;
+	else
+		to->first = a;
+	to->last = a;
+	to->bytes += a->facts.used;
+}
+
+static void answers_pop(struct answers *from)
+{
+	struct answer *a = from->first;
+
+	from->first = a->next;
+	if (from->first == NULL)
+		from->last = NULL;
+	from->bytes -= a->facts.used;
+	free(a->facts.bytes);
+	free(a);
+}
 
 /* ---- a lane's thread ---------------------------------------------------------------------- */
 
 static void lane_facts(void *ctx, const struct fact_batch *b)
 {
 	struct lane *l = ctx;
+	struct dealer *g = l->dealer;
 	struct answer *a = malloc(sizeof *a);
 
 	if (a == NULL)
 		return;
-	*a = (struct answer){ NULL, { b->used, b->used, malloc(b->used) }, 0 };
+	*a = (struct answer){ NULL, { b->used, b->used, malloc(b->used) } };
 	if (a->facts.bytes == NULL) {
 		free(a);
 		return;
 	}
 	memcpy(a->facts.bytes, b->bytes, b->used);
-	pthread_mutex_lock(&l->lock);
-	if (l->answers_last != NULL)
-		l->answers_last->next = a;
-	else
-		l->answers = a;
-	l->answers_last = a;
-	pthread_mutex_unlock(&l->lock);
-}
-
-static void lane_upto(struct lane *l, uint64_t upto)
-{
-	struct answer *a = calloc(1, sizeof *a);
-
-	decoder_flush(l->decoder);
-	if (a == NULL)
-		return;
-	a->upto = upto;
-	pthread_mutex_lock(&l->lock);
-	if (l->answers_last != NULL)
-		l->answers_last->next = a;
-	else
-		l->answers = a;
-	l->answers_last = a;
-	pthread_cond_broadcast(&l->changed);
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_lock(&g->lock);
+	while (l->answers.bytes > ANSWERED_BYTES)
+		pthread_cond_wait(&l->changed, &g->lock);
+	answers_add(&l->answers, a);
+	pthread_cond_signal(&g->answered);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static void lane_item(struct lane *l, struct item *i)
@@ -143,49 +153,71 @@ static void lane_work(struct lane *l, struct work *w)
 	}
 }
 
+static struct work *lane_next_work(struct lane *l)
+{
+	struct dealer *g = l->dealer;
+	struct work *w;
+
+	pthread_mutex_lock(&g->lock);
+	while (l->work_first == NULL)
+		pthread_cond_wait(&l->changed, &g->lock);
+	w = l->work_first;
+	l->work_first = w->next;
+	if (l->work_first == NULL)
+		l->work_last = NULL;
+	pthread_mutex_unlock(&g->lock);
+	return w;
+}
+
+static void lane_work_done(struct lane *l, struct work *w, uint64_t upto)
+{
+	struct dealer *g = l->dealer;
+
+	decoder_flush(l->decoder);
+	work_clear(w);
+	pthread_mutex_lock(&g->lock);
+	l->answered_upto = upto;
+	l->n_work--;
+	w->next = l->spare;
+	l->spare = w;
+	pthread_cond_signal(&g->answered);
+	pthread_mutex_unlock(&g->lock);
+}
+
 static void *lane_main(void *ctx)
 {
 	struct lane *l = ctx;
 	bool end = false;
 
 	while (!end) {
-		struct work *w;
+		struct work *w = lane_next_work(l);
 
-		pthread_mutex_lock(&l->lock);
-		while (l->work_first == NULL)
-			pthread_cond_wait(&l->changed, &l->lock);
-		w = l->work_first;
-		l->work_first = w->next;
-		if (l->work_first == NULL)
-			l->work_last = NULL;
-		pthread_mutex_unlock(&l->lock);
 		end = w->n != 0 && w->items[w->n - 1].kind == WORK_END;
 		lane_work(l, w);
-		lane_upto(l, end ? UINT64_MAX : w->upto);
-		work_clear(w);
-		pthread_mutex_lock(&l->lock);
-		l->n_work--;
-		w->next = l->spare;
-		l->spare = w;
-		pthread_cond_broadcast(&l->changed);
-		pthread_mutex_unlock(&l->lock);
+		lane_work_done(l, w, end ? UINT64_MAX : w->upto);
 	}
 	return NULL;
 }
 
 /* ---- dealing ------------------------------------------------------------------------------ */
 
+static void relieve(struct dealer *g);
+
 static struct work *work_new(struct lane *l)
 {
+	struct dealer *g = l->dealer;
 	struct work *w;
 
-	pthread_mutex_lock(&l->lock);
-	while (l->n_work >= QUEUE)
-		pthread_cond_wait(&l->changed, &l->lock);
+	pthread_mutex_lock(&g->lock);
+	while (l->n_work >= QUEUE) {
+		pthread_mutex_unlock(&g->lock);
+		relieve(g);             /* it may be waiting for us */
+		pthread_mutex_lock(&g->lock);
+	}
 	w = l->spare;
 	if (w != NULL)
 		l->spare = w->next;
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&g->lock);
 	if (w == NULL)
 		w = malloc(sizeof *w);
 	if (w != NULL)
@@ -201,15 +233,15 @@ static void work_send(struct dealer *g, struct lane *l)
 		return;
 	l->filling = NULL;
 	w->upto = g->newest;
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&g->lock);
 	if (l->work_last != NULL)
 		l->work_last->next = w;
 	else
 		l->work_first = w;
 	l->work_last = w;
 	l->n_work++;
-	pthread_cond_broadcast(&l->changed);
-	pthread_mutex_unlock(&l->lock);
+	pthread_cond_signal(&l->changed);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static struct item *item_new(struct dealer *g, struct lane *l, enum work_kind kind)
@@ -325,56 +357,41 @@ void dealer_tick(struct dealer *g, struct mark now)
 
 /* ---- merging ------------------------------------------------------------------------------ */
 
-static void lane_collect(struct lane *l, bool wait)
+/* Takes what a lane has answered, unless too much of it waits for other lanes already. False: nothing. */
+static bool lane_collect(struct lane *l)
 {
-	pthread_mutex_lock(&l->lock);
-	while (wait && l->answers == NULL)
-		pthread_cond_wait(&l->changed, &l->lock);
-	if (l->answers != NULL) {
-		if (l->reading_last != NULL)
-			l->reading_last->next = l->answers;
-		else
-			l->reading = l->answers;
-		l->reading_last = l->answers_last;
-		l->answers = l->answers_last = NULL;
-	}
-	pthread_mutex_unlock(&l->lock);
+	if ((l->answers.first == NULL && l->upto == l->answered_upto) || l->reading.bytes > ANSWERED_BYTES)
+		return false;
+	l->upto = l->answered_upto;
+	if (l->answers.first == NULL)
+		return true;
+	if (l->reading.last != NULL)
+		l->reading.last->next = l->answers.first;
+	else
+		l->reading.first = l->answers.first;
+	l->reading.last = l->answers.last;
+	l->reading.bytes += l->answers.bytes;
+	l->answers = (struct answers){ NULL, NULL, 0 };
+	pthread_cond_signal(&l->changed);
+	return true;
 }
 
 /* The lane's next fact, or NULL: then it has none up to l->upto. */
 static const struct fact *lane_head(struct lane *l)
 {
-	while (l->head == NULL && l->reading != NULL) {
-		struct answer *a = l->reading;
-
-		if (a->upto != 0) {
-			l->upto = a->upto;
-		} else {
-			l->head = fact_next(&a->facts, NULL);
-			if (l->head != NULL)
-				return l->head;
-		}
-		l->reading = a->next;
-		if (l->reading == NULL)
-			l->reading_last = NULL;
-		free(a->facts.bytes);
-		free(a);
+	while (l->head == NULL && l->reading.first != NULL) {
+		l->head = fact_next(&l->reading.first->facts, NULL);
+		if (l->head == NULL)
+			answers_pop(&l->reading);
 	}
 	return l->head;
 }
 
 static void lane_pop(struct lane *l)
 {
-	struct answer *a = l->reading;
-
-	l->head = fact_next(&a->facts, l->head);
-	if (l->head != NULL)
-		return;
-	l->reading = a->next;
-	if (l->reading == NULL)
-		l->reading_last = NULL;
-	free(a->facts.bytes);
-	free(a);
+	l->head = fact_next(&l->reading.first->facts, l->head);
+	if (l->head == NULL)
+		answers_pop(&l->reading);
 }
 
 static bool fact_before(const struct fact *a, const struct fact *b)
@@ -464,15 +481,70 @@ static void merge(struct dealer *g)
 	}
 }
 
-void dealer_sync(struct dealer *g)
+static bool collect_all(struct dealer *g)
 {
-	for (unsigned i = 0; i < g->n; i++) {
-		if (g->lanes[i].filling != NULL && g->lanes[i].filling->n >= ITEMS / 2)
-			work_send(g, &g->lanes[i]);
-		lane_collect(&g->lanes[i], false);
+	bool any = false;
+
+	for (unsigned i = 0; i < g->n; i++)
+		any |= lane_collect(&g->lanes[i]);
+	return any;
+}
+
+/* Takes and merges what there is; where there is nothing yet, waits for it. */
+static void collect_and_merge(struct dealer *g)
+{
+	pthread_mutex_lock(&g->lock);
+	if (!collect_all(g)) {
+		pthread_cond_wait(&g->answered, &g->lock);
+		(void)collect_all(g);
 	}
+	pthread_mutex_unlock(&g->lock);
 	merge(g);
 	merged_flush(g);
+}
+
+/* A lane without work says nothing of how far it is, and holds up the others' facts: it is sent some that is empty. */
+static void send_all(struct dealer *g)
+{
+	for (unsigned i = 0; i < g->n; i++) {
+		struct lane *l = &g->lanes[i];
+		bool idle;
+
+		pthread_mutex_lock(&g->lock);
+		idle = l->n_work == 0;
+		pthread_mutex_unlock(&g->lock);
+		if (idle && l->filling == NULL && l->upto < g->newest)
+			l->filling = work_new(l);
+		if (idle)
+			work_send(g, l);
+	}
+}
+
+/* Some lane's queue is full. */
+static void relieve(struct dealer *g)
+{
+	send_all(g);
+	collect_and_merge(g);
+}
+
+void dealer_sync(struct dealer *g)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		if (g->lanes[i].filling != NULL && g->lanes[i].filling->n >= ITEMS / 2)
+			work_send(g, &g->lanes[i]);
+	pthread_mutex_lock(&g->lock);
+	(void)collect_all(g);
+	pthread_mutex_unlock(&g->lock);
+	merge(g);
+	merged_flush(g);
+}
+
+static bool all_at_end(struct dealer *g)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		if (g->lanes[i].upto != UINT64_MAX || g->lanes[i].head != NULL)
+			return false;
+	return true;
 }
 
 void dealer_end(struct dealer *g, struct mark last)
@@ -482,41 +554,14 @@ void dealer_end(struct dealer *g, struct mark last)
 	deal_all(g, WORK_END, last);
 	for (unsigned i = 0; i < g->n; i++)
 		work_send(g, &g->lanes[i]);
-	for (unsigned i = 0; i < g->n; i++) {
-		while (g->lanes[i].upto != UINT64_MAX) {
-			lane_collect(&g->lanes[i], true);
-			merge(g);
-			if (g->lanes[i].head != NULL)   /* waits for another lane: go and see to that one */
-				break;
-		}
-	}
+	while (!all_at_end(g))
+		collect_and_merge(g);
 	for (unsigned i = 0; i < g->n; i++) {
 		if (g->lanes[i].started)
 			pthread_join(g->lanes[i].thread, NULL);
 		g->lanes[i].started = false;
-		lane_collect(&g->lanes[i], false);
 	}
-	merge(g);
-	merged_flush(g);
 	g->ended = true;
-}
-
-static void limits_add(struct decode_counters *c, const struct decode_counters *o)
-{
-	for (unsigned i = 0; i < o->n_limits; i++) {
-		unsigned k = 0;
-
-		while (k < c->n_limits && strcmp(c->limits[k].name, o->limits[i].name) != 0)
-			k++;
-		if (k == sizeof c->limits / sizeof c->limits[0])
-			return;
-		if (k == c->n_limits) {
-			c->limits[k].name = o->limits[i].name;
-			c->limits[k].count = 0;
-			c->n_limits++;
-		}
-		c->limits[k].count += o->limits[i].count;
-	}
 }
 
 void dealer_counters(struct dealer *g, struct decode_counters *c)
@@ -535,7 +580,8 @@ void dealer_counters(struct dealer *g, struct decode_counters *c)
 		c->conflicting_segments += o->conflicting_segments;
 		c->evicted += o->evicted;
 		c->memory_peak += o->memory_peak;
-		limits_add(c, o);
+		for (unsigned k = 0; k < o->n_limits; k++)
+			counters_limit(c, o->limits[k].name, o->limits[k].count);
 	}
 }
 
@@ -544,7 +590,8 @@ void dealer_counters(struct dealer *g, struct decode_counters *c)
 static bool lane_start(struct dealer *g, struct lane *l, const struct decode_options *o)
 {
 	l->dealer = g;
-	if (pthread_mutex_init(&l->lock, NULL) != 0 || pthread_cond_init(&l->changed, NULL) != 0)
+	l->made = pthread_cond_init(&l->changed, NULL) == 0;
+	if (!l->made)
 		return false;
 	l->decoder = decoder_new(o, (struct fact_sink){ l, lane_facts }, false);
 	if (l->decoder == NULL)
@@ -554,24 +601,6 @@ static bool lane_start(struct dealer *g, struct lane *l, const struct decode_opt
 	return l->started;
 }
 
-struct dealer *dealer_new(const struct decode_options *o, struct fact_sink sink)
-{
-	struct dealer *g = calloc(1, sizeof *g);
-
-	if (g == NULL)
-		return NULL;
-	g->sink = sink;
-	g->n = o->threads < DECODERS_MAX ? o->threads : DECODERS_MAX;
-	g->out = (struct fact_batch){ 0, MERGED_BYTES, malloc(MERGED_BYTES) };
-	for (unsigned i = 0; i < g->n; i++)
-		if (g->out.bytes == NULL || !lane_start(g, &g->lanes[i], o)) {
-			g->n = i + 1;
-			dealer_free(g);
-			return NULL;
-		}
-	return g;
-}
-
 static void lane_free(struct lane *l)
 {
 	decoder_free(l->decoder);
@@ -579,12 +608,33 @@ static void lane_free(struct lane *l)
 		next = w->next;
 		free(w);
 	}
-	for (struct answer *a = l->reading, *next; a != NULL; a = next) {
-		next = a->next;
-		free(a->facts.bytes);
-		free(a);
-	}
+	free(l->filling);
+	while (l->reading.first != NULL)
+		answers_pop(&l->reading);
 	free(l->numbers);
+	if (l->made)
+		pthread_cond_destroy(&l->changed);
+}
+
+struct dealer *dealer_new(const struct decode_options *o, struct fact_sink sink)
+{
+	struct dealer *g = calloc(1, sizeof *g);
+	unsigned wanted = o->threads < DECODERS_MAX ? o->threads : DECODERS_MAX;
+
+	if (g == NULL)
+		return NULL;
+	g->sink = sink;
+	(void)pthread_mutex_init(&g->lock, NULL);       /* these two cannot fail on Linux */
+	(void)pthread_cond_init(&g->answered, NULL);
+	g->out = (struct fact_batch){ 0, MERGED_BYTES, malloc(MERGED_BYTES) };
+	while (g->out.bytes != NULL && g->n < wanted && lane_start(g, &g->lanes[g->n], o))
+		g->n++;
+	if (g->n == wanted)
+		return g;
+	if (g->out.bytes != NULL)
+		lane_free(&g->lanes[g->n]);
+	dealer_free(g);
+	return NULL;
 }
 
 void dealer_free(struct dealer *g)
@@ -595,6 +645,8 @@ void dealer_free(struct dealer *g)
 		dealer_end(g, (struct mark){ g->newest, 0 });
 	for (unsigned i = 0; i < g->n; i++)
 		lane_free(&g->lanes[i]);
+	pthread_cond_destroy(&g->answered);
+	pthread_mutex_destroy(&g->lock);
 	free(g->out.bytes);
 	free(g);
 }

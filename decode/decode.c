@@ -257,4 +257,6 @@ void decode_counters(struct decode *d, struct decode_counters *c)
 		dealer_counters(d->many, c);
 	ip_counters(d->ip, &ip);
 	c->undecodable_packets = ip.undecodable;
+	counters_limit(c, "fragments_dropped", ip.fragments_dropped);
+	counters_limit(c, "encapsulation_depth", ip.encapsulation_depth);
 }

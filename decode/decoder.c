@@ -34,22 +34,25 @@ void decoder_release(struct decoder *d, void *p, size_t size)
 	free(p);
 }
 
-void decoder_limit(struct decoder *d, const char *name)
+void counters_limit(struct decode_counters *c, const char *name, uint64_t count)
 {
-	struct decode_counters *c = &d->counters;
-	unsigned i;
+	unsigned i = 0;
 
-	for (i = 0; i < c->n_limits; i++)
-		if (strcmp(c->limits[i].name, name) == 0)
-			break;
-	if (i == sizeof c->limits / sizeof c->limits[0])
+	while (i < c->n_limits && strcmp(c->limits[i].name, name) != 0)
+		i++;
+	if (count == 0 || i == sizeof c->limits / sizeof c->limits[0])
 		return;
 	if (i == c->n_limits) {
 		c->limits[i].name = name;
 		c->limits[i].count = 0;
 		c->n_limits++;
 	}
-	c->limits[i].count++;
+	c->limits[i].count += count;
+}
+
+void decoder_limit(struct decoder *d, const char *name)
+{
+	counters_limit(&d->counters, name, 1);
 }
 
 /* ---- facts -------------------------------------------------------------------------------- */

@@ -270,6 +270,11 @@ void conn_limit(struct conn *c, const char *name)
 	}
 }
 
+void conn_passed_limit(struct conn *c, const char *name)
+{
+	decoder_limit(decoder_of(c), name);
+}
+
 void conn_said_close(struct conn *c)
 {
 	c->said_close = true;

@@ -54,6 +54,7 @@ struct secrets;
 struct secrets *conn_secrets(struct conn *c);   /* TLS secrets known so far; may be NULL */
 void *conn_inner(struct conn *c, const struct protocol *p, bool late);  /* begins a protocol inside TLS; the caller ends and frees it */
 void conn_limit(struct conn *c, const char *name);      /* a limit of SAFETY.md was reached: counted, and the connection marked */
+void conn_passed_limit(struct conn *c, const char *name);       /* more than is kept, but all of it was looked at: counted */
 void conn_said_close(struct conn *c);
 void conn_said_goodbye(struct conn *c, enum side from, struct mark at); /* close_notify: it closed first, unless TCP says otherwise */
 void conn_encrypted(struct conn *c);                    /* it cannot be read without keys: counted, once a call */

@@ -348,12 +348,22 @@ static enum step request_line(struct h1 *h, struct h1_side *s, struct h1_in *in,
 	return STEP_ON;
 }
 
+static void count_head(struct h1_side *s, const struct h1_in *in)
+{
+	struct message *m = h1_message(s);
+	uint64_t before = m->head_bytes;
+
+	m->head_bytes = h1_offset(in) - s->message_at;
+	if (before <= LIMIT_HEAD_BYTES && m->head_bytes > LIMIT_HEAD_BYTES)
+		conn_passed_limit(s->x->conn, "header_bytes_cut");
+}
+
 static enum step start_line(struct h1 *h, struct h1_side *s, struct h1_in *in, const struct h1_line *line)
 {
 	struct message *m = h1_message(s);
 
 	s->flags &= (uint16_t)~FLAG_FIRST_LINE;
-	m->head_bytes = h1_offset(in) - s->message_at;
+	count_head(s, in);
 	if (line->len > m->longest_line)
 		m->longest_line = line->len < UINT32_MAX ? (uint32_t)line->len : UINT32_MAX;
 	h1_check_bytes(s, in, line);
@@ -513,7 +523,8 @@ static void field_line(struct h1_side *s, const struct h1_in *in, const struct h
 		line_broken(s, in, line, VIOLATION_OBS_FOLD, 0);
 		return;
 	}
-	m->fields++;
+	if (m->fields++ == LIMIT_FIELDS)
+		conn_passed_limit(s->x->conn, "header_fields_cut");
 	name = span_first(t, colon);
 	if ((colon == 0 || span_at(t, colon) != ':') && !odd_name(s, in, line, &name, &colon))
 		return;
@@ -613,7 +624,7 @@ static enum step head_end(struct h1 *h, struct h1_side *s, struct h1_in *in, str
 	struct exchange *x = s->x;
 	struct message *m = h1_message(s);
 
-	m->head_bytes = h1_offset(in) - s->message_at;
+	count_head(s, in);
 	m->head_complete = true;
 	m->head_end = m->last = in->p->at;
 	if (m->fields != 0 && (s->flags & FLAG_UPPER) == 0)
@@ -657,7 +668,7 @@ enum step h1_head(struct h1 *h, struct h1_side *s, struct h1_in *in)
 	read = span_first(from, from.len - in->cur.rest.len);
 	if (read.len == 0)
 		return STEP_MORE;
-	h1_message(s)->head_bytes = h1_offset(in) - s->message_at;
+	count_head(s, in);
 	h1_message(s)->last = in->p->at;
 	hold_head(h, s, read);
 	if (s->from == SERVER && (s->flags & FLAG_FIRST_LINE) != 0 && s->held != NULL) {

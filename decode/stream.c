@@ -344,13 +344,49 @@ static void drain(struct decoder *d, struct conn *c, enum side from)
 
 /* ---- out of order ------------------------------------------------------------------------- */
 
+static void conflict(struct decoder *d, struct conn *c, enum side from)
+{
+	c->detail->flow[from].facts.conflicting++;
+	d->counters.conflicting_segments++;
+	c->detail->odd = true;
+}
+
+/* Bodies are passed over unread and large segments are mostly bodies: what may be a message's head is worth a sum. */
+enum { SUMMED_BYTES = 2048 };
+
+static inline uint64_t sum_word(uint64_t sum, uint64_t word)
+{
+	sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return sum ^ sum >> 32;
+}
+
+static uint64_t sum_of(struct span s)
+{
+	uint64_t sum = s.len, word = 0;
+
+	for (; s.len >= sizeof word; s = span_from(s, sizeof word)) {
+		memcpy(&word, s.at, sizeof word);
+		sum = sum_word(sum, word);
+	}
+	word = 0;
+	if (s.len != 0)
+		memcpy(&word, s.at, s.len);
+	return sum_word(sum, word);
+}
+
+static void remember_handed(struct conn *c, enum side from, struct span bytes, uint32_t len, uint64_t offset)
+{
+	struct flow_detail *t = &c->detail->flow[from];
+
+	t->handed_len = len == bytes.len && len <= SUMMED_BYTES && offset + len > c->flow[from].skip_until ? len : 0;
+	t->handed_offset = offset;
+	t->handed_sum = t->handed_len != 0 ? sum_of(bytes) : 0;
+}
+
 static void overlap_check(struct decoder *d, struct conn *c, enum side from, const struct waiting_segment *w, struct span bytes, uint64_t offset)
 {
-	if (w->offset == offset && w->kept != 0 && memcmp(w->bytes, bytes.at, bytes.len < w->kept ? bytes.len : w->kept) != 0) {
-		c->detail->flow[from].facts.conflicting++;
-		d->counters.conflicting_segments++;
-		c->detail->odd = true;
-	}
+	if (w->offset == offset && w->kept != 0 && memcmp(w->bytes, bytes.at, bytes.len < w->kept ? bytes.len : w->kept) != 0)
+		conflict(d, c, from);
 }
 
 static void wait_for_hole(struct decoder *d, struct conn *c, enum side from, struct span bytes, uint32_t len, uint64_t offset, struct mark at)
@@ -408,6 +444,15 @@ void stream_drop_waiting(struct decoder *d, struct conn *c)
 	}
 }
 
+/* Which of two versions the receiver took, nobody can tell who did not see it take one: looked at for the last segment alone. */
+void stream_resend(struct decoder *d, struct conn *c, enum side from, const struct segment *s, uint64_t offset)
+{
+	const struct flow_detail *t = &c->detail->flow[from];
+
+	if (s->wire_len == t->handed_len && offset == t->handed_offset && s->payload.len == t->handed_len && sum_of(s->payload) != t->handed_sum)
+		conflict(d, c, from);
+}
+
 void stream_data(struct decoder *d, struct conn *c, enum side from, const struct segment *s, uint64_t offset)
 {
 	struct flow *f = &c->flow[from];
@@ -426,6 +471,7 @@ void stream_data(struct decoder *d, struct conn *c, enum side from, const struct
 		wait_for_hole(d, c, from, bytes, len, offset, s->at);
 		return;
 	}
+	remember_handed(c, from, bytes, len, f->offset);
 	hand_on(d, c, from, bytes, len, s->at);
 	from = segment_side(c, s);
 	if (c->detail->flow[from].waiting != NULL)

@@ -432,8 +432,10 @@ static void segment_payload(struct decoder *d, struct conn *c, const struct segm
 
 		if (!fills || (t->oldest_known && seq == t->oldest_seq))
 			note_resend(c, s, from);
-		if (ahead < 0 && (int32_t)(end - f->next) <= 0)
+		if (ahead < 0 && (int32_t)(end - f->next) <= 0) {
+			stream_resend(d, c, from, s, f->offset + (uint64_t)(int64_t)ahead);
 			return;
+		}
 	} else {
 		note_new_data(c, s, from);
 	}

@@ -98,6 +98,8 @@ struct mark client_ended(const struct kept *k)
 		return f->x.response.first;
 	if (f->h2.rst_stream[SERVER].packet != 0)
 		return f->h2.rst_stream[SERVER];
+	if (f->h2.rst_stream[CLIENT].packet != 0)
+		return f->h2.rst_stream[CLIENT];
 	if (f->x.outcome != OUTCOME_COMPLETE && f->conn.closed.packet != 0)
 		return f->conn.closed;
 	return f->x.response.last.packet != 0 ? f->x.response.last : k->fact->at;

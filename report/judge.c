@@ -301,6 +301,9 @@ static void hold_confidence(const struct look *l, struct finding *f)
 		at_most(f, CONFIDENCE_MEDIUM);
 	if (l->x != NULL && l->x->limited)
 		at_most(f, CONFIDENCE_MEDIUM);
+	/* Two versions of the same bytes: the receiver may have taken the other (SAFETY.md). */
+	if (conn != NULL && (l->gw->conflicting != 0 || l->up->conflicting != 0))
+		at_most(f, CONFIDENCE_MEDIUM);
 	/* A hole that the rule itself rests on (full-size segments that never came) is no flaw of the capture. */
 	if (conn != NULL && f->v->cause != CAUSE_MTU_BLACKHOLE && f->v->cause != CAUSE_PACKET_LOSS &&
 	    (l->gw->gap_bytes != 0 || l->up->gap_bytes != 0))

@@ -285,10 +285,9 @@ static void conn(struct report_builder *b, const struct conn_fact *f)
 		return;
 	}
 	store_keep(&b->store, &f->head,
-		   f->conn.handshake.packet == 0 &&
-				   !roles_knows(b->roles, f->conn.end[CLIENT].address)
-			   ? LIST_STRANGERS
-			   : LIST_MAIN,
+		   roles_may_pass_on(b->roles, &f->conn.end[CLIENT], &f->conn.end[SERVER])
+			   ? LIST_MAIN
+			   : LIST_STRANGERS,
 		   0);
 	b->waiting = true;
 }

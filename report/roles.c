@@ -162,13 +162,24 @@ bool roles_knows(struct roles *r, const uint8_t address[static 16])
 	       NULL; /* an address alone is noted when it opens a connection */
 }
 
-static void note_address(struct roles *r, const uint8_t address[static 16])
+bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const struct endpoint *server)
+{
+	struct lru_key k = lru_key_address(client->address);
+	const struct served *s = lru_find(r->served, &k);
+	const struct edge *e = roles_edge(r, client, server);
+
+	return (s != NULL && s->answers) || (e != NULL && (e->requests != 0 || e->parent != NO_GATEWAY));
+}
+
+static void note_address(struct roles *r, const uint8_t address[static 16], bool answers)
 {
 	struct lru_key k = lru_key_address(address);
 	struct served *s = lru_find(r->served, &k);
 
 	if (s == NULL && (s = lru_add(r->served, &k, LRU_COLD)) != NULL)
 		s->front_of = NO_GATEWAY;
+	if (s != NULL)
+		s->answers |= answers;
 }
 
 /* ---- what is counted ---------------------------------------------------------------------- */
@@ -316,8 +327,8 @@ static void fact_open(struct roles *r, const struct open_fact *f)
 	struct edge *e;
 
 	find_both(r, f->head.conn, f->end, false, &s, &e);
-	note_address(r, f->end[CLIENT].address);
-	note_address(r, f->end[SERVER].address);
+	note_address(r, f->end[CLIENT].address, false);
+	note_address(r, f->end[SERVER].address, true);
 	if (s == NULL || e == NULL)
 		return;
 	s->opened++;

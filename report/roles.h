@@ -43,6 +43,7 @@ struct served { /* an endpoint that answers */
 	uint64_t latencies;
 	int16_t front_of;   /* index of gateway, or NO_GATEWAY */
 	bool is_upstream;   /* of some gateway */
+	bool answers;       /* of an address alone: someone reached a port of it */
 	bool told_upstream; /* -u */
 };
 
@@ -115,6 +116,8 @@ struct edge *roles_ask(struct roles *r, const struct endpoint *client,
 		       const struct endpoint *server);
 int roles_front(struct roles *r, const struct endpoint *server); /* gateway, or NO_GATEWAY */
 int roles_back(struct roles *r, const struct endpoint *client, const struct endpoint *server);
+/* May a connection from here be a gateway's: does the address answer others, or has it asked this server before? */
+bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const struct endpoint *server);
 bool roles_knows(struct roles *r,
 		 const uint8_t address[static 16]); /* it completed a handshake, or served */
 /* Is this the pace of a health check: one target, a connection each, at a fixed period? */

@@ -32,13 +32,22 @@ static bool thrown_away(const struct look *l)
 	       c->closed.time_ns >= l->x->response.last.time_ns && c->closed.time_ns - l->x->response.last.time_ns < THROWN_AWAY_NS;
 }
 
+/* Where a message ends cannot be told after these: every recipient must give it up (RFC 9112 6.3, 7.1), whoever closed. */
+#define UNRECOVERABLE_BITS (CHUNK_BITS | BIT(LENGTH_CONFLICT) | BIT(LENGTH_GARBAGE) | BIT(LENGTH_NEGATIVE))
+
+/* Seen from the upstream side alone, and the connection ended with it. */
+static bool breaks_framing(const struct look *l)
+{
+	return (l->x->response.violations & UNRECOVERABLE_BITS) != 0 && l->conn->closing != CLOSING_NONE;
+}
+
 /* Did the gateway act on the response: error to its client, or end of the upstream exchange at once, its response
  * unfinished or thrown away? Any later close after a whole response proves nothing where the client is not seen. */
 static bool gateway_acted(const struct look *l, struct mark on)
 {
 	if (l->client != NULL)
 		return l->failed;
-	if (thrown_away(l))
+	if (thrown_away(l) || breaks_framing(l))
 		return true;
 	if (l->ended != ENDED_BY_GATEWAY || l->end.time_ns - on.time_ns >= ABSENCE_NS)
 		return false;
@@ -92,7 +101,7 @@ static bool violated(const struct look *l, struct finding *f, uint64_t mask, con
 	if (l->ended == ENDED_BY_GATEWAY && gw_closed(l))
 		note(f, l->conn->closed, "%s closed the upstream connection", l->gateway);
 	note_answer(l, f);
-	if (!model_refuses(l, b))
+	if (!model_refuses(l, b) || (l->client == NULL && l->ended != ENDED_BY_GATEWAY))
 		at_most(f, CONFIDENCE_MEDIUM);
 	detail_word(f, "rule", violation_name((enum violation)b->rule));
 	detail_count(f, "offset", (int64_t)b->offset);
@@ -271,11 +280,23 @@ static bool larger_than_any(const struct look *l, struct too_large *t)
 	return true;
 }
 
+/* Whole, and seen from the upstream side alone: no limit is known, but all gateways measured take less by default, but for
+ * Caddy, h2o and Traffic Server (128 KiB) and what is made of Go. */
+enum { USUAL_HEADER_LIMIT = 65536 };
+
+static bool larger_than_usual(const struct look *l, struct too_large *t)
+{
+	if (l->x == NULL || l->client != NULL || l->c->model->header_limit != 0 || l->x->response.head_bytes <= USUAL_HEADER_LIMIT)
+		return false;
+	*t = (struct too_large){ "header-section", " bytes", l->x->response.head_bytes, USUAL_HEADER_LIMIT };
+	return true;
+}
+
 bool rule_header_too_large(const struct look *l, struct finding *f)
 {
-	struct too_large t;
+	struct too_large t = { "", "", 0, 0 };
 	struct mark at;
-	bool known;
+	bool known, acted;
 
 	if ((l->x == NULL && l->brief == NULL) || l->passed_on || !l->answered || (l->x != NULL && l->x->stream != 0 && l->x->status == 0))
 		return false;
@@ -283,7 +304,8 @@ bool rule_header_too_large(const struct look *l, struct finding *f)
 		return false;
 	at = l->x != NULL ? l->x->response.first : l->brief->response_first;
 	known = exceeds(l, &t);
-	if ((!known && !larger_than_any(l, &t)) || (l->x != NULL ? !gateway_acted(l, l->x->response.last) : !l->failed))
+	acted = l->x != NULL ? gateway_acted(l, l->x->response.last) : l->failed;
+	if (!(acted && (known || larger_than_any(l, &t))) && !larger_than_usual(l, &t))
 		return false;
 	note_request(l, f);
 	note(f, at, "%s began a response whose %s is %" PRIu64 "%s", l->upstream, t.what, t.is, t.unit);

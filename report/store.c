@@ -211,14 +211,22 @@ static void list_append(struct store *s, struct kept *k, int list)
 	s->n_open += !k->final;
 }
 
-static void bucket_remove(struct store *s, struct kept *k)
+static void bucket_add(struct store *s, struct kept *k)
 {
 	struct kept **at = bucket_of(s, k->fact->conn);
 
-	while (*at != NULL && *at != k)
-		at = &(*at)->in_bucket;
-	if (*at == k)
-		*at = k->in_bucket;
+	k->in_bucket = *at;
+	k->bucket_at = at;
+	if (*at != NULL)
+		(*at)->bucket_at = &k->in_bucket;
+	*at = k;
+}
+
+static void bucket_remove(struct kept *k)
+{
+	*k->bucket_at = k->in_bucket;
+	if (k->in_bucket != NULL)
+		k->in_bucket->bucket_at = k->bucket_at;
 }
 
 static void kept_free(struct kept *k)
@@ -234,7 +242,7 @@ void store_release(struct store *s, struct kept *k)
 	if (!k->in_list)
 		return;
 	if (k->list != LIST_CONTROL)
-		bucket_remove(s, k);
+		bucket_remove(k);
 	if (k->older != NULL)
 		k->older->newer = k->newer;
 	else
@@ -338,10 +346,8 @@ struct kept *store_keep(struct store *s, const struct fact *f, int list, uint64_
 	k->id = id;
 	know(k);
 	list_append(s, k, list);
-	if (list != LIST_CONTROL) {
-		k->in_bucket = *bucket_of(s, f->conn);
-		*bucket_of(s, f->conn) = k;
-	}
+	if (list != LIST_CONTROL)
+		bucket_add(s, k);
 	make_room(s, list);
 	return k->in_list ? k : NULL;
 }

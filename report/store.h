@@ -2,8 +2,8 @@
  *
  * Exchanges that ended well lie in a ring of briefs: they rule candidates out. Everything else that
  * may be a client's failed request or a gateway's failed try is kept whole, oldest first out, and
- * stays for as long as an incident holds it. SYNs from addresses that never completed a handshake
- * have a small list of their own, so that a flood of them pushes nothing out.
+ * stays for as long as an incident holds it. Connections without a request have a small list of their
+ * own where nothing shows that a gateway made them, so that a flood of them pushes nothing out.
  */
 #ifndef WHY502_STORE_H
 #define WHY502_STORE_H
@@ -13,7 +13,7 @@
 enum {
 	BRIEFS_MAX = 4096,    /* a power of two; 1.3 MiB: it should stay in a processor's cache */
 	KEPT_BYTES = 4 << 20, /* of facts kept and held by no incident */
-	STRANGERS_MAX = 256,  /* SYNs from addresses unknown */
+	STRANGERS_MAX = 1024, /* connections without a request, of addresses unknown */
 	CONTROL_MAX = 512     /* DNS, ARP, ICMP */
 };
 
@@ -29,7 +29,8 @@ struct request_key {
 enum { STRUCK_MAX = 10 };
 
 struct kept {
-	struct kept *older, *newer, *in_bucket;
+	struct kept *older, *newer;
+	struct kept *in_bucket, **bucket_at; /* of one connection's facts; what points here */
 	struct fact *fact; /* own copy */
 	uint64_t id;       /* EXCHANGE.id; 0: none */
 	uint32_t refs;     /* incidents that hold it */

@@ -43,11 +43,20 @@ static double end_gap(const struct kept *u, int64_t end_ns)
 	return best;
 }
 
+/* The client had cancelled its stream before: nothing was tried for that any more. Told in the order of one tap alone. */
+static bool cancelled_before(const struct kept *c, const struct kept *u)
+{
+	const struct exchange_fact *f = (const void *)c->fact;
+	struct mark cancelled = c->fact->kind == FACT_EXCHANGE ? f->h2.rst_stream[CLIENT] : (struct mark){ 0, 0 };
+
+	return cancelled.packet != 0 && c->fact->tap == u->fact->tap && u->begin.packet > cancelled.packet;
+}
+
 bool tie_fit(const struct kept *c, int64_t end_ns, const struct kept *u, struct fit *f)
 {
 	int64_t begin = u->begin.time_ns - c->begin.time_ns;
 
-	if (begin < -TIE_SLACK_NS || u->begin.time_ns > end_ns + TIE_SLACK_NS)
+	if (begin < -TIE_SLACK_NS || u->begin.time_ns > end_ns + TIE_SLACK_NS || cancelled_before(c, u))
 		return false;
 	f->begin_ms = begin > 0 ? milliseconds(begin) : 0;
 	f->end_ms = end_gap(u, end_ns);
