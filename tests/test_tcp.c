@@ -219,6 +219,23 @@ TEST(the_same_segment_again_after_200_ms_is_a_resend)
 	CHECK_INT(exchange(&w, 0)->x.outcome, OUTCOME_IN_PROGRESS);
 }
 
+TEST(a_resend_with_other_bytes_is_a_conflict)
+{
+	static struct wire w;
+
+	wire_new(&w);
+	handshake(&w);
+	send(&w, C, PSH | ACK, 1, 1, GET);
+	send(&w, S, ACK, 1, 1 + (uint32_t)strlen(GET), "HTTP/1.1 200 OK\r\n");
+	w.now_ns += 200 * NS_PER_MS;
+	send(&w, S, ACK, 1, 1 + (uint32_t)strlen(GET), "HTTP/1.1 200 OK\r\n");
+	send(&w, S, ACK, 1, 1 + (uint32_t)strlen(GET), "HTTP/1.1 502 OK\r\n");
+	decode_with(&w, 1);
+	CHECK_OR_RETURN(exchange(&w, 0) != NULL);
+	CHECK_INT(exchange(&w, 0)->conn.side[S].conflicting, 1);
+	CHECK_INT(exchange(&w, 0)->x.status, 200);
+}
+
 TEST(a_reset_out_of_sequence_closes_nothing)
 {
 	static struct wire w;
