@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FILTER_FILE_MAX = 64 << 10, TOP_DEFAULT = 10, LONG_ONLY = 256, HELP_COLUMN = 31, SNAPLEN_LOW = 512,
@@ -68,6 +69,79 @@ bool duration_parse(struct span text, int64_t *ns)
 			return decimal_parse(span_first(text, text.len - n), units[i].ns, ns);
 	}
 	return decimal_parse(text, 1000000000, ns);
+}
+
+/* Takes `digits` of them off the front. */
+static bool digits_take(struct span *text, size_t digits, unsigned least, unsigned most, unsigned *n)
+{
+	uint64_t v;
+
+	if (text->len < digits || !number_parse(span_first(*text, digits), &v) || v < least || v > most)
+		return false;
+	*text = span_from(*text, digits);
+	*n = (unsigned)v;
+	return true;
+}
+
+static bool mark_take(struct span *text, char mark)
+{
+	if (ascii_lower(span_at(*text, 0)) != (uint8_t)mark)
+		return false;
+	*text = span_from(*text, 1);
+	return true;
+}
+
+/* "Z", "+01:00": seconds that local time is ahead of UTC. */
+static bool zone_take(struct span text, int64_t *ahead_s)
+{
+	bool minus = span_at(text, 0) == '-';
+	unsigned hours, minutes;
+
+	*ahead_s = 0;
+	if (mark_take(&text, 'z'))
+		return text.len == 0;
+	if (!minus && span_at(text, 0) != '+')
+		return false;
+	text = span_from(text, 1);
+	if (!digits_take(&text, 2, 0, 23, &hours) || !mark_take(&text, ':') || !digits_take(&text, 2, 0, 59, &minutes) || text.len != 0)
+		return false;
+	*ahead_s = (int64_t)(hours * 3600 + minutes * 60) * (minus ? -1 : 1);
+	return true;
+}
+
+/* RFC 3339 5.6; a space may stand for the T. */
+static bool rfc3339_parse(struct span text, int64_t *ns)
+{
+	unsigned year, month, day, hour, minute;
+	int64_t ahead_s, second_ns;
+	size_t n = 0;
+	struct tm tm;
+
+	if (!digits_take(&text, 4, 1970, 2261, &year) || !mark_take(&text, '-') || !digits_take(&text, 2, 1, 12, &month) ||
+	    !mark_take(&text, '-') || !digits_take(&text, 2, 1, 31, &day) || (!mark_take(&text, 't') && !mark_take(&text, ' ')) ||
+	    !digits_take(&text, 2, 0, 23, &hour) || !mark_take(&text, ':') || !digits_take(&text, 2, 0, 59, &minute) ||
+	    !mark_take(&text, ':'))
+		return false;
+	while ((span_at(text, n) >= '0' && span_at(text, n) <= '9') || span_at(text, n) == '.')
+		n++;
+	if (!decimal_parse(span_first(text, n), NS_PER_S, &second_ns) || second_ns >= 61 * NS_PER_S || !zone_take(span_from(text, n), &ahead_s))
+		return false;
+	tm = (struct tm){ .tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day, .tm_hour = (int)hour,
+	                  .tm_min = (int)minute };
+	*ns = ((int64_t)timegm(&tm) - ahead_s) * NS_PER_S + second_ns;
+	return tm.tm_mday == (int)day;          /* else no such day: timegm() took it for one of the next month */
+}
+
+bool moment_parse(struct span text, struct moment *m)
+{
+	uint8_t sign = span_at(text, 0);
+
+	if (sign == '+' || sign == '-') {
+		m->kind = sign == '+' ? MOMENT_FROM_START : MOMENT_FROM_END;
+		return duration_parse(span_from(text, 1), &m->ns);
+	}
+	m->kind = MOMENT_AT;
+	return rfc3339_parse(text, &m->ns);
 }
 
 bool size_parse(struct span text, uint64_t unit, uint64_t *bytes)
@@ -446,6 +520,21 @@ static bool status_range(struct span item, uint64_t *from, uint64_t *to)
 	return *from >= 100 && *from <= *to && *to <= 599;
 }
 
+static enum err_code take_moment(struct taking *t, struct moment *m)
+{
+	return moment_parse(span_text(t->arg), m) ? ERR_OK : wrong(t, "wants 2026-01-31T12:00:00Z, +90s from the start or -10m before the end");
+}
+
+static enum err_code take_since(struct taking *t)
+{
+	return take_moment(t, &t->o->since);
+}
+
+static enum err_code take_until(struct taking *t)
+{
+	return take_moment(t, &t->o->until);
+}
+
 static enum err_code take_status(struct taking *t)
 {
 	struct span list = span_text(t->arg), item;
@@ -780,6 +869,8 @@ static enum err_code check_together(const struct options *o, struct err *e)
 {
 	if (o->files.n > 0 && o->interfaces.n > 0)
 		return err_set(e, ERR_OPTION, "-r and -i exclude each other: a capture is saved, or it is live");
+	if (o->since.kind == o->until.kind && (o->since.kind == MOMENT_FROM_END ? o->since.ns < o->until.ns : o->since.ns > o->until.ns))
+		return err_set(e, ERR_OPTION, "--until is before --since: nothing lies between");
 	for (unsigned i = 0; i < o->outputs.n; i++)
 		if (strcmp(o->outputs.at[i], "-") != 0 && writer_for_file(o->outputs.at[i]) == NULL && o->format == NULL)
 			return err_set(e, ERR_OPTION, "-o %s: its suffix names no format: give one with -T", o->outputs.at[i]);

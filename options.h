@@ -28,6 +28,7 @@ struct options {
 	char  **owned; unsigned n_owned;        /* strings cut out of arguments */
 	unsigned snaplen, buffer_kib;
 	bool    no_promiscuous;
+	struct moment since, until;
 	uint64_t max_packets, max_incidents;    /* 0: no end */
 	int64_t  max_duration_ns;
 	struct gateway_option *gateways; unsigned n_gateways;
@@ -58,6 +59,8 @@ bool endpoint_parse(struct span text, struct endpoint *e);
 bool number_parse(struct span text, uint64_t *n);
 /* "60", "1.5s", "200ms", "2m", "1h". */
 bool duration_parse(struct span text, int64_t *ns);
+/* "2026-01-31T12:00:00Z", "+90s" from the start, "-10m" before the end. */
+bool moment_parse(struct span text, struct moment *m);
 /* "512", "16k", "256M", "1G": powers of 1024, times `unit` where there is no suffix. */
 bool size_parse(struct span text, uint64_t unit, uint64_t *bytes);
 

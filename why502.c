@@ -417,7 +417,7 @@ static struct source_options source_options_of(const struct options *o)
 {
 	return (struct source_options){
 		.files = o->files.at, .n_files = o->files.n, .interfaces = o->interfaces.at, .n_interfaces = o->interfaces.n,
-		.shifts = o->shifts, .n_shifts = o->n_shifts, .filter = o->filter, .snaplen = o->snaplen,
+		.shifts = o->shifts, .n_shifts = o->n_shifts, .filter = o->filter, .since = o->since, .until = o->until, .snaplen = o->snaplen,
 		.buffer_kib = o->buffer_kib, .no_promiscuous = o->no_promiscuous, .max_packets = o->max_packets, .stop = &stop_asked,
 	};
 }
@@ -486,7 +486,7 @@ static enum err_code begin_report(struct run *r, struct err *e)
 	struct report_options options = {
 		.gateways = o->gateways, .n_gateways = o->n_gateways, .upstreams = o->upstreams, .n_upstreams = o->n_upstreams,
 		.limits = o->limits, .n_limits = o->n_limits, .symptoms = o->symptoms,
-		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .max_incidents = LIMIT_INCIDENTS,
+		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .filter = o->filter, .max_incidents = LIMIT_INCIDENTS,
 	};
 	struct report_events events = { r, tell_exchange, tell_incident };
 

@@ -1,6 +1,7 @@
-/* source.c - numbers packets, counts them, and marks what a filter leaves out */
+/* source.c - numbers packets, counts them, and marks what a filter or the time asked for leaves out */
 #include "source.h"
 #include "origin.h"
+#include "window.h"
 
 #include <stdlib.h>
 
@@ -9,6 +10,8 @@ struct source {
 	struct file_table files;
 	struct interface_table interfaces;
 	struct filter *filter;
+	struct window window;
+	bool     over;                  /* live, and past what is judged */
 	struct source_counters counters;
 	uint64_t max_packets;           /* UINT64_MAX: no end */
 	uint64_t number;                /* of the packet before */
@@ -48,7 +51,7 @@ struct source *source_open(const struct source_options *o, struct err *e)
 		return NULL;
 	}
 	s->max_packets = o->max_packets != 0 ? o->max_packets : UINT64_MAX;
-	if (open_origin(s, o, e))
+	if (window_begin(&s->window, o, e) && open_origin(s, o, e))
 		return s;
 	source_close(s);
 	return NULL;
@@ -96,6 +99,8 @@ static void take_in(struct source *s, struct packet_batch *b)
 	}
 	if (s->filter != NULL)
 		filter_mark(s->filter, b);
+	if (!window_is_open(&s->window))
+		window_mark(&s->window, b);
 }
 
 enum source_status source_next(struct source *s, struct packet_batch *b, struct err *e)
@@ -103,11 +108,15 @@ enum source_status source_next(struct source *s, struct packet_batch *b, struct 
 	enum source_status status;
 
 	batch_clear(b);
-	if (s->counters.packets >= s->max_packets)
+	if (s->counters.packets >= s->max_packets || s->over)
 		return SOURCE_END;
 	status = s->origin.next(s->origin.self, b, e);
 	if (status == SOURCE_PACKETS)
 		take_in(s, b);
+	if (s->window.settled && b->now_ns > s->window.to_ns) {
+		b->now_ns = s->window.to_ns;    /* time stands still where nothing is judged */
+		s->over = s->files.n == 0;      /* nor need anybody wait for more; a file is read to its end, to count what is in it */
+	}
 	return status;
 }
 

@@ -21,6 +21,10 @@
 
 struct clock_shift { const char *file; int64_t shift_ns; };
 
+/* For --since and --until. From the start: of the first packet read; from the end: of the newest, before which it lies. */
+enum moment_kind { MOMENT_NONE, MOMENT_AT, MOMENT_FROM_START, MOMENT_FROM_END };
+struct moment { enum moment_kind kind; int64_t ns; };
+
 struct source_options {
 	const char *const *files;        /* -r, in order */
 	unsigned n_files;
@@ -29,6 +33,7 @@ struct source_options {
 	const struct clock_shift *shifts; /* --clock FILE=+0.012s */
 	unsigned n_shifts;
 	const char *filter;              /* BPF text or NULL */
+	struct moment since, until;      /* packets outside are marked as those that the filter leaves out */
 	unsigned snaplen;                /* live; 0: 262144 */
 	unsigned buffer_kib;             /* live; 0: libpcap's default */
 	bool no_promiscuous;             /* -p */

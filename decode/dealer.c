@@ -574,6 +574,7 @@ void dealer_counters(struct dealer *g, struct decode_counters *c)
 
 		c->connections += o->connections;
 		c->exchanges += o->exchanges;
+		c->bytes_cut += o->bytes_cut;
 		c->tcp_gaps += o->tcp_gaps;
 		c->joined_late += o->joined_late;
 		c->encrypted_without_keys += o->encrypted_without_keys;

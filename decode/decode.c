@@ -11,7 +11,8 @@ struct decode {
 	struct ip_decoder *ip;
 	struct decoder *one;            /* one thread */
 	struct dealer *many;            /* or several */
-	struct mark last;               /* newest packet */
+	struct mark last;               /* newest packet that is judged */
+	uint64_t left_out;              /* packets that are not */
 	int64_t  now_ns, next_tick_ns;
 };
 
@@ -50,8 +51,10 @@ void decode_free(struct decode *d)
 /* ---- time --------------------------------------------------------------------------------- */
 
 /* Capture time never goes back here; a tick is due when it passes a multiple of TICK_NS. */
-static void advance(struct decode *d, struct mark at)
+static void advance(struct decode *d, struct mark at, bool left_out)
 {
+	if (left_out)                           /* nor does it say how long anybody waited */
+		return;
 	if (at.time_ns <= d->now_ns)
 		return;
 	d->now_ns = at.time_ns;
@@ -83,6 +86,21 @@ static void deal_control(struct decode *d, struct fact *f, enum fact_kind kind, 
 		dealer_control(d->many, f);
 }
 
+/* Wireshark opens a conversation for a TCP header quoted in an ICMP error, also where the error is not judged. */
+static void deal_left_out_quote(struct decode *d, struct segment *s, uint32_t seq, const struct datagram *g)
+{
+	s->at = g->at;
+	s->seq = seq;
+	s->flags = TCP_SYN | TCP_ACK;           /* seq is where it began; it is no SYN that would begin another one */
+	s->filtered = true;
+	s->payload = s->options = span_none();
+	s->hash = tuple_hash(d, &s->tuple);
+	if (d->one != NULL)
+		decoder_segment(d->one, s);
+	else
+		dealer_segment(d->many, s, NULL, false);
+}
+
 static void deal_icmp(struct decode *d, const struct datagram *g)
 {
 	struct work_icmp w = { 0 };
@@ -90,9 +108,14 @@ static void deal_icmp(struct decode *d, const struct datagram *g)
 
 	if (!control_icmp(g, &w.fact, &w.seq))
 		return;
+	segment_tuple(&s, &w.fact.from, &w.fact.to);
+	if (g->packet->filtered) {
+		if (w.fact.protocol == 6)
+			deal_left_out_quote(d, &s, w.seq, g);
+		return;
+	}
 	w.fact.head.at = g->at;
 	w.fact.head.tap = g->packet->interface;
-	segment_tuple(&s, &w.fact.from, &w.fact.to);
 	w.tuple = s.tuple;
 	w.from = s.from;
 	w.hash = tuple_hash(d, &w.tuple);
@@ -124,6 +147,8 @@ static void deal_other(struct decode *d, enum ip_verdict verdict, const struct d
 {
 	struct arp_fact arp = { 0 };
 
+	if (p->filtered && (verdict != IP_DATAGRAM || (g->protocol != 1 && g->protocol != 58)))
+		return;
 	if (verdict == IP_ARP) {
 		if (control_arp(g->payload, &arp))
 			deal_control(d, &arp.head, FACT_ARP, sizeof arp, p, (struct mark){ p->number, p->time_ns });
@@ -139,7 +164,7 @@ static void deal_other(struct decode *d, enum ip_verdict verdict, const struct d
 		deal_dns(d, g, p);
 		break;
 	case 58:
-		if (control_neighbour(g, &arp))
+		if (!p->filtered && control_neighbour(g, &arp))
 			deal_control(d, &arp.head, FACT_ARP, sizeof arp, p, g->at);
 		else
 			deal_icmp(d, g);
@@ -189,11 +214,11 @@ static void decode_ahead(struct decode *d, const struct packet *packets, unsigne
 			/* Rare: what came before it goes first, then it. */
 			for (unsigned j = 0; j < i; j++)
 				if (a[j].tcp) {
-					advance(d, a[j].s.at);
+					advance(d, a[j].s.at, a[j].s.filtered);
 					decoder_segment(d->one, &a[j].s);
 					a[j].tcp = false;
 				}
-			advance(d, (struct mark){ packets[i].number, packets[i].time_ns });
+			advance(d, (struct mark){ packets[i].number, packets[i].time_ns }, packets[i].filtered);
 			deal_one(d, &packets[i], &g, v, chunk);
 		}
 	}
@@ -202,7 +227,7 @@ static void decode_ahead(struct decode *d, const struct packet *packets, unsigne
 			decoder_conn_prefetch(d->one, &a[i].s);
 	for (unsigned i = 0; i < n; i++)
 		if (a[i].tcp) {
-			advance(d, a[i].s.at);
+			advance(d, a[i].s.at, a[i].s.filtered);
 			decoder_segment(d->one, &a[i].s);
 		}
 }
@@ -212,8 +237,18 @@ static void decode_dealt(struct decode *d, const struct packet *p, struct chunk 
 	struct datagram g;
 	enum ip_verdict v = ip_decode(d->ip, p, &g);
 
-	advance(d, (struct mark){ p->number, p->time_ns });
+	advance(d, (struct mark){ p->number, p->time_ns }, p->filtered);
 	deal_one(d, p, &g, v, chunk);
+}
+
+static void note_last(struct decode *d, const struct packet_batch *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->packets[i].filtered)
+			d->left_out++;
+		else
+			d->last = (struct mark){ b->packets[i].number, b->packets[i].time_ns };
+	}
 }
 
 void decode_packets(struct decode *d, struct packet_batch *b)
@@ -228,9 +263,9 @@ void decode_packets(struct decode *d, struct packet_batch *b)
 				decode_dealt(d, &b->packets[j], b->chunk);
 	}
 	if (b->n != 0)
-		d->last = (struct mark){ b->packets[b->n - 1].number, b->packets[b->n - 1].time_ns };
+		note_last(d, b);
 	else
-		advance(d, (struct mark){ d->last.packet, b->now_ns });
+		advance(d, (struct mark){ d->last.packet, b->now_ns }, false);
 	if (d->many != NULL)
 		dealer_sync(d->many);
 	else if (b->n == 0)
@@ -259,4 +294,5 @@ void decode_counters(struct decode *d, struct decode_counters *c)
 	c->undecodable_packets = ip.undecodable;
 	counters_limit(c, "fragments_dropped", ip.fragments_dropped);
 	counters_limit(c, "encapsulation_depth", ip.encapsulation_depth);
+	c->left_out = d->left_out;
 }

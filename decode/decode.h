@@ -31,6 +31,8 @@ struct fact_sink { void *ctx; void (*facts)(void *ctx, const struct fact_batch *
 struct decode_counters {
 	uint64_t connections;           /* opened, as tcp.stream counts them */
 	uint64_t exchanges;
+	uint64_t left_out;              /* packets that a filter, --since or --until leaves out */
+	uint64_t bytes_cut;             /* of what is followed (not of bodies), cut off by snaplen */
 	uint64_t undecodable_packets, tcp_gaps, joined_late, encrypted_without_keys, conflicting_segments;
 	uint64_t evicted;               /* connections; above 0 numbers may differ from Wireshark's */
 	unsigned n_limits;

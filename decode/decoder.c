@@ -343,6 +343,26 @@ static void id_announce(struct decoder *d, uint32_t id)
 		f->id = id;
 }
 
+/* The number of the conversation that a segment opens, or that was opened by one that is not judged. */
+static uint32_t id_of(struct decoder *d, const struct segment *s)
+{
+	uint32_t index, id;
+	const struct left_out *o = d->left_outs.table.n != 0 ? left_outs_find(&d->left_outs, s, &index) : NULL;
+	bool goes_on = o != NULL && !left_out_reused(o, s);
+
+	if (o != NULL) {
+		id = o->id;
+		left_outs_remove(&d->left_outs, index);
+		d->memory -= sizeof *o;
+		if (goes_on)
+			return id;
+		id_give(d, id);
+	}
+	id = id_take(d);
+	id_announce(d, id);
+	return id;
+}
+
 /* ---- connections -------------------------------------------------------------------------- */
 
 struct conn *decoder_conn_at(struct decoder *d, uint32_t index)
@@ -558,8 +578,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 	                    .mss = o.mss, .from = s->from, .ttl = s->ttl, .window_scale = o.window_scale, .tap = s->tap,
 	                    .sack = o.sack_permitted, .timestamps = o.timestamps, .ip_id = s->ip_id,
 	                    .hash_low = (uint32_t)s->hash, .index = index, .generation = h->generation, .used = true };
-	h->id = id_take(d);
-	id_announce(d, h->id);
+	h->id = id_of(d, s);
 	decoder_arm(d, TIMER_SYN, s->at.time_ns, h, h->generation);
 	decoder_arm(d, TIMER_HALF, s->at.time_ns, h, h->generation);
 	return h;
@@ -656,8 +675,7 @@ static struct conn *conn_joined(struct decoder *d, const struct segment *s)
 	c = conn_new(d, &s->tuple, s->hash, client, s);
 	if (c == NULL)
 		return NULL;
-	c->id = id_take(d);
-	id_announce(d, c->id);
+	c->id = id_of(d, s);
 	c->joined_late = true;
 	d->counters.joined_late++;
 	return c;
@@ -714,13 +732,66 @@ static void decoder_unknown(struct decoder *d, const struct segment *s, struct h
 		tcp_segment(d, c, s, segment_side(c, s));
 }
 
-void decoder_segment(struct decoder *d, const struct segment *s)
+/* It is told of no more than its number. Beyond the memory bound numbers are no longer Wireshark's, and that is said. */
+static void left_out_begin(struct decoder *d, const struct segment *s)
+{
+	uint32_t id = id_take(d);
+
+	id_announce(d, id);
+	if (d->memory + sizeof(struct left_out) > d->max_memory || left_outs_add(&d->left_outs, s, id) == NULL) {
+		id_give(d, id);
+		d->counters.evicted++;
+		decoder_limit(d, "connections_evicted");
+		return;
+	}
+	d->memory += sizeof(struct left_out);
+}
+
+/* A packet that is not judged: all that matters is whether it opens a conversation. */
+static void segment_left_out(struct decoder *d, const struct segment *s)
 {
 	struct conn *c = conn_find(d, &s->tuple, s->hash);
+	struct half *h = c == NULL && d->halves.n != 0 ? half_find(d, &s->tuple, s->hash) : NULL;
+	struct left_out *o;
+	uint32_t index;
+
+	if (c != NULL) {
+		if (!conn_reused(c, s, segment_side(c, s)))
+			return;
+		conn_replace(d, c);
+	}
+	if (h != NULL) {
+		if (s->from != h->from || (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN || s->seq == h->isn)
+			return;
+		half_fact_push(d, h, true);
+		half_forget(d, h);
+	}
+	o = d->left_outs.table.n != 0 ? left_outs_find(&d->left_outs, s, &index) : NULL;
+	if (o == NULL) {
+		left_out_begin(d, s);
+		return;
+	}
+	if (left_out_reused(o, s)) {
+		id_give(d, o->id);
+		o->id = id_take(d);
+		id_announce(d, o->id);
+		o->known[0] = o->known[1] = false;
+	}
+	left_out_note(o, s);
+}
+
+void decoder_segment(struct decoder *d, const struct segment *s)
+{
+	struct conn *c;
 	enum side from;
 
 	d->now = s->at;
 	d->order = 0;
+	if (s->filtered) {
+		segment_left_out(d, s);
+		return;
+	}
+	c = conn_find(d, &s->tuple, s->hash);
 	if (c == NULL) {
 		decoder_unknown(d, s, d->halves.n != 0 ? half_find(d, &s->tuple, s->hash) : NULL);
 		return;
@@ -921,6 +992,7 @@ void decoder_free(struct decoder *d)
 		free(d->timers[i].entries);
 	table_clear(&d->conns);
 	table_clear(&d->halves);
+	left_outs_clear(&d->left_outs);
 	slab_clear(&d->conn_slab);
 	slab_clear(&d->half_slab);
 	slab_clear(&d->detail_slab);

@@ -11,6 +11,7 @@
 #include "conn.h"
 #include "decode.h"
 #include "foreign.h"
+#include "left_out.h"
 #include "table.h"
 
 enum { TICK_NS = 50 * 1000 * 1000 };
@@ -47,6 +48,7 @@ struct decoder {
 	uint32_t *free_ids; size_t n_free_ids, free_ids_size, ids_made;
 
 	struct table conns, halves;
+	struct left_outs left_outs;
 	struct slab conn_slab, half_slab, detail_slab, exchange_slab;
 	uint32_t lru_oldest, lru_newest;
 	uint32_t *closed, *closed_generation; size_t closed_first, n_closed;    /* ring of CLOSED_KEPT */

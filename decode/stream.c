@@ -314,6 +314,7 @@ static void hand_on(struct decoder *d, struct conn *c, enum side from, struct sp
 			continue;
 		}
 		t->facts.cut_bytes += end - start;
+		d->counters.bytes_cut += c->protocol != NULL || c->speaks[from] == SPEAKS_NOTHING ? end - start : 0;
 		tell_gap(c, from, end - start, WHY_CUT, at);
 		return;
 	}

@@ -471,6 +471,8 @@ static void quality(struct json *j, const struct report *r, const struct run_inf
 	json_number(j, "interface_dropped", run->counters.interface_dropped);
 	json_number(j, "truncated_packets", run->counters.truncated);
 	json_number(j, "undecodable_packets", r->decode.undecodable_packets);
+	json_number(j, "packets_left_out", r->decode.left_out);
+	json_number(j, "bytes_cut", r->decode.bytes_cut);
 	json_number(j, "tcp_gaps", r->decode.tcp_gaps);
 	json_number(j, "connections_without_handshake", r->decode.joined_late);
 	json_number(j, "encrypted_connections_without_keys", r->decode.encrypted_without_keys);

@@ -21,6 +21,7 @@ struct report_options {
 	uint32_t symptoms;                      /* bit per enum symptom */
 	bool     exchanges;                     /* --exchanges: exchange events are wanted */
 	bool     live;                          /* incidents are told as they close */
+	const char *filter;                     /* BPF text, for a hint; NULL: none */
 	unsigned max_incidents;                 /* kept in full; LIMIT_INCIDENTS */
 };
 

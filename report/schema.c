@@ -57,6 +57,7 @@ static const char *const schema[] = {
 "   \"properties\": {\n",
 "    \"kernel_dropped\": {\"$ref\": \"#/$defs/count\"}, \"interface_dropped\": {\"$ref\": \"#/$defs/count\"},\n",
 "    \"truncated_packets\": {\"$ref\": \"#/$defs/count\"}, \"undecodable_packets\": {\"$ref\": \"#/$defs/count\"},\n",
+"    \"packets_left_out\": {\"$ref\": \"#/$defs/count\"}, \"bytes_cut\": {\"$ref\": \"#/$defs/count\"},\n",
 "    \"tcp_gaps\": {\"$ref\": \"#/$defs/count\"}, \"connections_without_handshake\": {\"$ref\": \"#/$defs/count\"},\n",
 "    \"encrypted_connections_without_keys\": {\"$ref\": \"#/$defs/count\"}, \"conflicting_segments\": {\"$ref\": \"#/$defs/count\"},\n",
 "    \"time_went_back\": {\"$ref\": \"#/$defs/count\"}, \"seconds_blind\": {\"$ref\": \"#/$defs/count\"},\n",

@@ -677,6 +677,7 @@ static void quality(struct text_writer *w, const struct report *r, const struct 
 	page_pad(p, 17);
 	page_format(p, "%s dropped", count_text(c->kernel_dropped + c->interface_dropped, n));
 	page_format(p, " · %s truncated", count_text(c->truncated, n));
+	quality_piece(p, r->decode.left_out, "packet left out, as asked", "packets left out, as asked");
 	quality_piece(p, r->decode.joined_late, "connection began before the capture", "connections began before the capture");
 	quality_piece(p, r->decode.encrypted_without_keys, "TLS connection without keys (--keylog)", "TLS connections without keys (--keylog)");
 	quality_piece(p, r->decode.tcp_gaps, "byte acknowledged but never captured", "bytes acknowledged but never captured");

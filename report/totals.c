@@ -2,6 +2,7 @@
 #include "builder.h"
 
 #include "gateways.h"
+#include "when.h"
 
 #include <stdlib.h>
 
@@ -191,6 +192,70 @@ static void blind(struct report *r, const char *sentence)
 		r->blind[r->n_blind++] = sentence;
 }
 
+/* Live the kernel does not say what it leaves out. */
+static bool filter_hides(const struct report_builder *b)
+{
+	return b->options.filter != NULL && (b->report.decode.left_out != 0 || b->options.live);
+}
+
+static void blind_to_upstreams(struct report_builder *b)
+{
+	if (filter_hides(b))
+		blind(&b->report,
+		      arena_text(&b->arena,
+				 "Only the clients' side is seen: your filter '%.200s' hides the "
+				 "upstream connections. Let both sides of the gateway through.",
+				 b->options.filter));
+	else
+		blind(&b->report,
+		      "Only the clients' side was captured: why a gateway failed cannot be "
+		      "seen. Capture on the gateway, on all of its interfaces "
+		      "(-i any), without a filter that leaves its upstream connections out.");
+}
+
+static void blind_to_clients(struct report_builder *b)
+{
+	if (filter_hides(b))
+		blind(&b->report,
+		      arena_text(&b->arena,
+				 "One side alone is seen and taken for the upstream side: your filter "
+				 "'%.200s' hides the other, so what clients got is predicted.",
+				 b->options.filter));
+	else
+		blind(&b->report,
+		      "Only the upstream side was captured: what clients got is predicted. "
+		      "Capture on all interfaces of the gateway (-i any).");
+}
+
+static void blind_to_http(struct report_builder *b)
+{
+	if (filter_hides(b))
+		blind(&b->report, arena_text(&b->arena,
+					     "No HTTP was seen: your filter '%.200s' may hide it.",
+					     b->options.filter));
+	else if (b->report.decode.left_out != 0)
+		blind(&b->report, "No HTTP was seen between --since and --until.");
+	else if (b->report.decode.bytes_cut != 0)
+		blind(&b->report, "No HTTP was seen.");
+	else
+		blind(&b->report,
+		      "No HTTP was seen. If it is encrypted, give the keys (--keylog); if it "
+		      "was cut or filtered out, capture whole packets of both sides.");
+}
+
+static void blind_by_snaplen(struct report_builder *b)
+{
+	char text[WHEN_TEXT];
+
+	if (b->report.decode.bytes_cut == 0)
+		return;
+	blind(&b->report, arena_text(&b->arena,
+				     "Packets were cut when they were captured (snaplen): %s bytes "
+				     "of requests, answers and handshakes are missing. Capture "
+				     "whole packets (-s 0).",
+				     count_text(b->report.decode.bytes_cut, text)));
+}
+
 static void find_blind_spots(struct report_builder *b)
 {
 	struct report *r = &b->report;
@@ -216,15 +281,12 @@ static void find_blind_spots(struct report_builder *b)
 					      r->incidents[i]->n_attempts == 0 &&
 					      r->incidents[i]->cause == CAUSE_UNEXPLAINED);
 	if (!any_back && only_client)
-		blind(r, "Only the clients' side was captured: why a gateway failed cannot be "
-			 "seen. Capture on the gateway, on all of its interfaces "
-			 "(-i any), without a filter that leaves its upstream connections out.");
+		blind_to_upstreams(b);
 	else if (!any_plain && r->n_blind == 0 && predicted)
-		blind(r, "Only the upstream side was captured: what clients got is predicted. "
-			 "Capture on all interfaces of the gateway (-i any).");
+		blind_to_clients(b);
 	if (!b->roles->http_seen)
-		blind(r, "No HTTP was seen. If it is encrypted, give the keys (--keylog); if it "
-			 "was cut or filtered out, capture whole packets of both sides.");
+		blind_to_http(b);
+	blind_by_snaplen(b);
 	if (r->decode.encrypted_without_keys != 0 && any_plain)
 		blind(r,
 		      arena_text(

@@ -126,6 +126,7 @@ ok "an unknown format" usage_error "--format xml" -T xml -r "$work/empty.pcap"
 ok "a file as a trailing word" usage_error "did you mean -r $work/empty.pcap?" "$work/empty.pcap"
 ok "files and interfaces together" usage_error "exclude each other" -r "$work/empty.pcap" -i lo
 ok "a bad filter" usage_error "prot 80" -r "$work/empty.pcap" prot 80
+ok "the end of a pipe is not known" usage_error "counts from the end" -r - --since -10m
 ok "no such file" trouble /nonexistent.pcap -r /nonexistent.pcap
 ok "not a capture" trouble words.txt -r "$work/words.txt"
 ok "a file that is cut: said, and reported as far as it goes" cut_is_reported

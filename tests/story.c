@@ -21,7 +21,7 @@ struct end {
 };
 struct connection { struct end end[2]; bool open; };
 
-struct record { int64_t time_ns; uint32_t len, kept; size_t at; };
+struct record { int64_t time_ns; uint32_t len, kept; size_t at; bool left_out; };
 
 struct story_memory {
 	struct story_memory *before;            /* all stories, so that a leak checker sees only real leaks */
@@ -109,7 +109,7 @@ static void put_packet(struct story *s, size_t len)
 	size_t kept = s->next.snaplen != 0 && s->next.snaplen < len ? s->next.snaplen : len;
 
 	if (!s->next.unseen) {
-		m->records[m->n++] = (struct record){ m->now_ns, (uint32_t)len, (uint32_t)kept, m->used };
+		m->records[m->n++] = (struct record){ m->now_ns, (uint32_t)len, (uint32_t)kept, m->used, false };
 		m->used += len;
 	}
 	m->now_ns += PACKET_TIME_US * NS_PER_US;
@@ -604,6 +604,12 @@ struct span story_packet(const struct story *s, unsigned number)
 	return number >= 1 && number <= s->m->n ? span_of(s->m->bytes + r->at, r->kept) : span_none();
 }
 
+void story_leave_out(struct story *s, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i <= to; i++)
+		s->m->records[i - 1].left_out = true;
+}
+
 static void write_for_wireshark(const struct story *s)
 {
 	static unsigned number;
@@ -632,7 +638,7 @@ const struct report *story_report(struct story *s)
 
 		packets[i] = (struct packet){
 			.bytes = m->bytes + r->at, .caplen = r->kept, .len = r->len, .time_ns = r->time_ns, .number = i + 1, .frame = i + 1,
-			.offset = 24 + r->at + 16 * (size_t)i, .link_type = 1
+			.offset = 24 + r->at + 16 * (size_t)i, .link_type = 1, .filtered = r->left_out
 		};
 	}
 	if (!replay(packets, m->n, &s->decode, &s->report, &m->judgement, &e))

@@ -105,6 +105,9 @@ void story_refuse(struct story *s);                              /* the upstream
 void story_resend(struct story *s, int who);                     /* its last segment with data, again */
 void story_probe(struct story *s, int who);                      /* keep-alive: one byte before the next, none carried */
 
+/* A filter leaves out packets `from` to `to`, counted from 1. */
+void story_leave_out(struct story *s, unsigned from, unsigned to);
+
 /* ---- around TCP --------------------------------------------------------------------------- */
 
 /* An ICMP error from a router (10.0.0.254) that quotes the last packet of the connection behind. */

@@ -154,6 +154,37 @@ TEST(stops)
 	CHECK(refused("-i any -a packets:0", "duration:SECONDS"));
 }
 
+TEST(times_are_of_the_clock_or_from_either_end)
+{
+	static const struct { const char *text; enum moment_kind kind; int64_t ns; } good[] = {
+		{ "2026-01-31T12:00:00Z", MOMENT_AT, INT64_C(1769860800000000000) },
+		{ "2026-01-31t12:00:00.5z", MOMENT_AT, INT64_C(1769860800500000000) },
+		{ "2026-01-31 13:30:00.000000001+01:30", MOMENT_AT, INT64_C(1769860800000000001) },
+		{ "2026-01-31T07:00:00-05:00", MOMENT_AT, INT64_C(1769860800000000000) },
+		{ "2024-02-29T00:00:00Z", MOMENT_AT, INT64_C(1709164800000000000) },
+		{ "+90s", MOMENT_FROM_START, 90 * NS_PER_S }, { "+0.5", MOMENT_FROM_START, NS_PER_S / 2 },
+		{ "-10m", MOMENT_FROM_END, 600 * NS_PER_S },
+	};
+	static const char *const bad[] = {
+		"", "+", "-", "90s", "noon", "2026-01-31", "2026-01-31T12:00:00", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z",
+		"2026-01-31T24:00:00Z", "2026-01-31T12:00:61Z", "2026-01-31T12:00:00+1:00", "2026-01-31T12:00:00Zx", "2026-01-31T12:00:0.5.5Z",
+		"2262-01-31T12:00:00Z", "1969-12-31T23:59:59Z",
+	};
+	struct moment m;
+
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		CHECK(moment_parse(span_text(good[i].text), &m));
+		CHECK_INT(m.kind, good[i].kind);
+		CHECK_INT(m.ns, good[i].ns);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (moment_parse(span_text(bad[i]), &m))
+			FAIL(bad[i]);
+	CHECK(refused("-r a --since yesterday", "2026-01-31T12:00:00Z"));
+	CHECK(refused("-r a --since +2s --until +1s", "nothing lies between"));
+	CHECK(refused("-r a --since -1s --until -2s", "nothing lies between"));
+}
+
 TEST(what_is_wrong_is_said_with_the_option_that_it_is_in)
 {
 	CHECK(refused("-r", "--read wants FILE"));

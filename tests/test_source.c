@@ -1255,6 +1255,54 @@ TEST(a_filter_marks_packets_of_every_link_type_and_keeps_their_numbers)
 	CHECK(!seen.packets[2].filtered && seen.packets[3].filtered);
 }
 
+/* A packet a second, from second 100 on. */
+static const char *file_of_seconds(const char *name, unsigned n)
+{
+	pcap_head(&one, false, 0xa1b2c3d4, 4, 1);
+	for (unsigned i = 0; i < n; i++)
+		pcap_packet(&one, 100 + i, 0, "packet", 0);
+	return write_file(name, one.bytes, one.n);
+}
+
+/* Which packets are judged: "0110" are the second and the third. */
+static const char *judged(const char *path, struct moment since, struct moment until)
+{
+	static char text[16];
+
+	read_with(&(struct source_options){ .files = &path, .n_files = 1, .since = since, .until = until });
+	memset(text, 0, sizeof text);
+	for (unsigned i = 0; i < seen.n && i < sizeof text - 1; i++)
+		text[i] = seen.packets[i].filtered ? '0' : '1';
+	return text;
+}
+
+TEST(packets_outside_the_time_asked_for_are_marked_and_keep_their_numbers)
+{
+	static const struct moment none = { MOMENT_NONE, 0 };
+	const char *path = file_of_seconds("seconds", 5);
+
+	CHECK_STR(judged(path, none, none), "11111");
+	CHECK_STR(judged(path, (struct moment){ MOMENT_AT, 102 * NS_PER_S }, none), "00111");
+	CHECK_STR(judged(path, none, (struct moment){ MOMENT_AT, 102 * NS_PER_S }), "11100");
+	CHECK_STR(judged(path, (struct moment){ MOMENT_FROM_START, 1 }, (struct moment){ MOMENT_FROM_START, 3 * NS_PER_S }), "01110");
+	CHECK_STR(judged(path, (struct moment){ MOMENT_FROM_END, NS_PER_S }, none), "00011");
+	CHECK_STR(judged(path, none, (struct moment){ MOMENT_FROM_END, INT64_MAX }), "00000");
+	CHECK_STR(judged(path, (struct moment){ MOMENT_FROM_START, INT64_MAX }, none), "00000");
+	CHECK_INT(seen.packets[4].number, 5);
+}
+
+TEST(the_end_of_a_pipe_is_not_known)
+{
+	const char *path = path_of("pipe");
+	struct source_options o = { .files = &path, .n_files = 1, .since = { MOMENT_FROM_END, NS_PER_S } };
+	struct err e = { ERR_OK, "" };
+
+	(void)mkfifo(path, 0600);
+	CHECK(source_open(&o, &e) == NULL);
+	CHECK_INT(e.code, ERR_OPTION);
+	CHECK_HAS(e.text, "--since counts from the end");
+}
+
 TEST(a_wrong_filter_is_named)
 {
 	const char *path = file_of("f", 1, 1, 1, "x");
