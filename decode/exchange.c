@@ -40,6 +40,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 	s->x.f.ordinal = c->joined_late ? 0 : c->exchanges;
 	s->x.f.reused = c->exchanges > 1;
 	s->x.f.stream = stream;
+	s->x.f.tunnelled = c->protocol == &connect_protocol;
 	s->x.f.tls = t->tls != NULL && t->tls->decrypted;
 	s->x.f.idle_ns = t->idle_ns;
 	s->x.f.before = t->before;

@@ -172,6 +172,12 @@ void h1_response_end(struct h1 *h, struct h1_side *s)
 	answered(h, x);
 }
 
+void h1_leave_open(struct h1 *h, struct h1_side *s)
+{
+	h1_release(h, s);
+	forget(h, s->x);
+}
+
 enum step h1_message_end(struct h1 *h, struct h1_side *s, const struct h1_in *in)
 {
 	s->state = H1_START;

@@ -111,6 +111,7 @@ static inline uint64_t h1_offset(const struct h1_in *in)
 /* http1.c */
 void h1_request_end(struct h1 *h, struct h1_side *s, const struct h1_in *in);
 void h1_response_end(struct h1 *h, struct h1_side *s);
+void h1_leave_open(struct h1 *h, struct h1_side *s);    /* the exchange is the next protocol's to end */
 enum step h1_message_end(struct h1 *h, struct h1_side *s, const struct h1_in *in);
 void h1_lose(struct h1 *h, struct h1_side *s);          /* the rest of this side's message cannot be read */
 void h1_broken(struct h1_side *s, enum violation v, const struct h1_in *in, uint64_t offset, struct span excerpt);

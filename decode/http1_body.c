@@ -204,9 +204,12 @@ static enum step no_body(struct h1 *h, struct h1_side *s, const struct h1_in *in
 		x->own[0] |= OWN_REQUEST_LOST;
 	}
 	(void)h1_message_end(h, s, in);
-	if (tunnel)
+	if (tunnel) {
 		h1_opaque(h);
-	else if (forbidden)
+		conn_switch(h->c, &connect_protocol, SERVER, in->p, in->p->bytes.len - rest.len);
+		return STEP_GONE;
+	}
+	if (forbidden)
 		s->state = H1_SYNC;
 	return STEP_ON;
 }

@@ -610,8 +610,12 @@ static enum step upgrade_end(struct h1 *h, struct h1_side *s, struct h1_in *in)
 		h1_broken(s, VIOLATION_UPGRADE_OTHER, in, 0, span_none());
 	x->f.outcome = OUTCOME_UPGRADED;
 	x->f.response.framing = FRAMING_NONE;
-	x->own[0] |= OWN_REQUEST_LOST;                  /* whatever the client still sends is no request */
-	h1_response_end(h, s);
+	if (!h2c || !x->f.request.complete) {
+		x->own[0] |= OWN_REQUEST_LOST;          /* whatever the client still sends is no request */
+		h1_response_end(h, s);
+	} else {
+		h1_leave_open(h, s);                    /* its answer comes on stream 1 */
+	}
 	h1_opaque(h);
 	if (!h2c)
 		return STEP_ON;

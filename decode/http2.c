@@ -89,6 +89,8 @@ static bool step_head(struct reader *r)
 	if (!take_whole(r, FRAME_HEAD, &head))
 		return false;
 	frame_begin(r, head);
+	if (r->h->upgraded != NULL && !side->garbage)
+		stream_adopt(r->h, r->at);
 	return !side->garbage && going_on(r);
 }
 
@@ -256,8 +258,7 @@ static void side_init(struct http2 *h, enum side from, bool late)
 	hpack_init(&s->hpack, h->conn, late);
 }
 
-/* The request of an h2c upgrade is stream 1, half-closed, and its response comes there (RFC 7540 3.2): http1.c leaves its
- * exchange open. */
+/* The request of an h2c upgrade is stream 1, half-closed, and its response comes there (RFC 7540 3.2). */
 static struct exchange *upgraded(struct conn *c)
 {
 	struct exchange *x = conn_exchanges(c), *found = NULL;
@@ -266,32 +267,6 @@ static struct exchange *upgraded(struct conn *c)
 		if (x->f.stream == 0 && x->f.outcome == OUTCOME_UPGRADED && x->f.status == 101)
 			found = x;
 	return found;
-}
-
-static void adopt_upgrade(struct http2 *h)
-{
-	struct stream_list *l = &h->list[CLIENT];
-	struct exchange *x = upgraded(h->conn);
-
-	if (x == NULL)
-		return;
-	l->highest = l->first = 1;
-	if (x->done || (l->at = conn_alloc(h->conn, sizeof *l->at)) == NULL)
-		return;
-	l->n = l->size = l->live = 1;
-	l->at[0] = (struct stream){ .id = 1, .live = true, .request_ended = true, .x = x };
-	x->f.stream = x->h2.stream = 1;
-	x->h2.h2c_upgrade = true;
-	x->h2.max_concurrent[CLIENT] = x->h2.max_concurrent[SERVER] = NO_MAXIMUM;
-	x->h2.open_streams = 1;
-	if (x->f.n_interim == 0)
-		x->f.interim_at = x->f.response.first;
-	if (x->f.n_interim < LIMIT_INTERIM)
-		x->f.interim[x->f.n_interim++] = 101;
-	x->f.response = (struct message){ .declared = UINT64_MAX, .framing = FRAMING_H2 };
-	x->f.status = 0;
-	x->f.reason = x->f.upgrade = (struct text){ 0, 0 };
-	x->f.outcome = OUTCOME_IN_PROGRESS;
 }
 
 static void *http2_begin(struct conn *c, bool late)
@@ -303,8 +278,13 @@ static void *http2_begin(struct conn *c, bool late)
 	*h = (struct http2){ .conn = c, .late = late, .windows_known = !late };
 	side_init(h, CLIENT, late);
 	side_init(h, SERVER, late);
-	if (!late)
-		adopt_upgrade(h);
+	if (late)
+		return h;
+	h->upgraded = upgraded(c);
+	if (h->upgraded != NULL)
+		h->list[CLIENT].highest = h->list[CLIENT].first = 1;
+	if (h->upgraded != NULL && h->upgraded->done)   /* its request had not ended: no stream can be told of */
+		h->upgraded = NULL;
 	return h;
 }
 

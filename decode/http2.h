@@ -113,6 +113,7 @@ struct http2 {
 	bool wrong_way;                 /* joined late, and the one taken for the client sends responses */
 	bool windows_known;
 	bool malformed;                 /* some stream's message was */
+	struct exchange *upgraded;      /* by 101, until a frame shows that it goes on here */
 	uint16_t orphans;               /* responses whose requests were not captured */
 	struct h2_side side[2];
 	struct stream_list list[2];     /* opened by CLIENT, by SERVER (pushed) */
@@ -185,6 +186,8 @@ bool resync_step(struct reader *r);                     /* of H2_LOST */
 struct stream *stream_find(struct http2 *h, uint32_t id);               /* NULL: idle, closed or left out */
 /* NULL at a limit. Pointers to other streams are stale afterwards. */
 struct stream *stream_open(struct http2 *h, uint32_t id, struct mark at);
+/* The request that asked for the upgrade is stream 1 as well: what became of it there is told by itself, the 101 is over. */
+void stream_adopt(struct http2 *h, struct mark at);
 bool stream_idle(const struct http2 *h, uint32_t id);                   /* never used, as far as the capture shows */
 /* Settled with what is known; how: nothing can come since then. */
 enum stream_end { STREAM_RESET, STREAM_REFUSED, STREAM_CONNECTION, STREAM_UNFINISHED };

@@ -140,6 +140,33 @@ struct stream *stream_open(struct http2 *h, uint32_t id, struct mark at)
 	return s;
 }
 
+void stream_adopt(struct http2 *h, struct mark at)
+{
+	struct exchange *before = h->upgraded, *x;
+	struct stream *s = stream_open(h, 1, at);
+	struct text all;
+
+	h->upgraded = NULL;
+	if (s != NULL) {
+		x = s->x;
+		s->request_ended = true;
+		/* Where the texts lie stays as it is, so all of f may be taken over. */
+		exchange_text(x, &all, span_of(before->text, before->text_len), before->text_len);
+		x->f = before->f;
+		x->f.n_notable = 0;
+		x->f.response = (struct message){ .declared = UINT64_MAX };
+		x->f.status = 0;
+		x->f.reason = x->f.server = x->f.upgrade = x->f.response_head = (struct text){ 0, 0 };
+		x->f.outcome = OUTCOME_IN_PROGRESS;
+		x->request_sent = before->request_sent;
+		x->request_end = before->request_end;
+		exchange_begin(h, x, 1);
+		x->h2.h2c_upgrade = true;
+		exchange_notable(x, ROLE_REQUEST, CLIENT, x->f.request.first);
+	}
+	exchange_done(before);
+}
+
 /* ---- windows -------------------------------------------------------------------------------- */
 
 static int64_t stream_window(const struct http2 *h, const struct stream *s, enum side from)

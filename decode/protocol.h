@@ -54,6 +54,6 @@ enum { PROBE_MORE = -1 };
  * piece again; not more than once a connection. */
 #define WANT_SWAP (UINT64_MAX - 1)
 
-extern const struct protocol http1_protocol, http2_protocol, tls_protocol;
+extern const struct protocol http1_protocol, http2_protocol, tls_protocol, connect_protocol;
 
 #endif

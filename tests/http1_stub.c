@@ -134,7 +134,8 @@ bool conn_listing(const struct conn *c)
 
 void conn_switch(struct conn *c, const struct protocol *next, enum side from, const struct piece *p, size_t used)
 {
-	(void)next, (void)p;
+	(void)p;
+	c->switched_to = next;
 	c->switched = true;
 	c->switched_from_server = from == SERVER;
 	c->switch_used = used;
@@ -195,7 +196,7 @@ void conn_release(struct conn *c, void *p, size_t size)
 	free(p);
 }
 
-const struct protocol http2_protocol = { .name = "http2" };
+const struct protocol http2_protocol = { .name = "http2" }, connect_protocol = { .name = "connect" };
 
 /* ---- the wire ------------------------------------------------------------------------------ */
 

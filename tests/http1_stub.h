@@ -21,6 +21,7 @@ struct conn {
 	unsigned n_told, opened, open, open_max;        /* open_max: no more than so many; 0: any number */
 	bool listing, joined_late;
 	bool free_at_once;              /* those that are done, rather than when the next begins */
+	const struct protocol *switched_to;
 	bool said_close, switched, switched_from_server;
 	size_t switch_used, allocated, allocations, fail_at;    /* fail_at: that allocation fails, counted from 1 */
 	const char *limits[WIRE_LIMITS];

@@ -342,7 +342,15 @@ TEST(h2c_goes_on_in_http2)
 	wire_send(w, SERVER, span_text("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0\4"));
 	CHECK(w->c.switched && w->c.switched_from_server);
 	CHECK_INT(w->c.switch_used, sizeof answer - 1);
+	CHECK(w->c.switched_to == &http2_protocol);
 	CHECK_INT(wire_told(w, 0)->f.outcome, OUTCOME_UPGRADED);
+	CHECK_INT(wire_told(w, 0)->f.request.complete, true);
+	CHECK(!wire_told(w, 0)->done);                          /* its answer comes on stream 1 */
+	wire_free(w);
+	w = wire_new(false);                                    /* 101 amid a request: it is over */
+	wire_send(w, CLIENT, span_text("POST / HTTP/1.1\r\nUpgrade: h2c\r\nContent-Length: 9\r\n\r\n1"));
+	wire_send(w, SERVER, span_text(answer));
+	CHECK(wire_told(w, 0)->done);
 	wire_free(w);
 }
 
@@ -353,7 +361,8 @@ TEST(connect_opens_a_tunnel)
 	CHECK_INT(wire_told(w, 0)->f.outcome, OUTCOME_TUNNEL);
 	CHECK_INT(wire_told(w, 0)->f.response.violations, 0);
 	CHECK_SPAN(wire_text(w, 0, wire_told(w, 0)->f.authority), "a:443");
-	CHECK_INT(w->side[SERVER].skip_until == UINT64_MAX, 1);
+	CHECK(w->c.switched_to == &connect_protocol);
+	CHECK_INT(w->c.switch_used, sizeof "HTTP/1.1 200 Established\r\nContent-Length: 5\r\n\r\n" - 1);
 	wire_free(w);
 }
 

@@ -339,7 +339,7 @@ EACH_CUT(continuation_and_priority_and_padding)
 	CHECK_INT(h2_told(w, 0)->f.request.violations | h2_told(w, 0)->f.response.violations, 0);
 }
 
-/* http1.c has seen the request and the 101, and leaves the exchange open. */
+/* http1.c has seen the request and the 101, and leaves the exchange open: it ends where HTTP/2 begins. */
 TEST(the_response_to_an_h2c_upgrade_comes_on_stream_1)
 {
 	struct h2_wire *w = h2_new(false);
@@ -359,12 +359,14 @@ TEST(the_response_to_an_h2c_upgrade_comes_on_stream_1)
 	h2_frame(w, SERVER, FRAME_DATA, FLAG_END_STREAM, 1, span_text("no"));
 	h2_get(w, 3, "/3");
 	h2_headers(w, SERVER, FLAG_END_STREAM, 3, ":status: 200\n");
-	CHECK_INT(h2_told(w, 0)->f.status, 503);
-	CHECK_INT(h2_told(w, 0)->f.interim[0], 101);
-	CHECK_INT(h2_told(w, 0)->f.outcome, OUTCOME_COMPLETE);
-	CHECK(h2_told(w, 0)->h2.h2c_upgrade);
-	CHECK_INT(h2_told(w, 1)->f.response.violations, 0);
-	CHECK_INT(h2_told(w, 1)->f.status, 200);
+	CHECK_INT(h2_told(w, 0)->f.status, 101);
+	CHECK_INT(h2_told(w, 0)->f.outcome, OUTCOME_UPGRADED);
+	CHECK_INT(h2_told(w, 1)->f.status, 503);
+	CHECK_INT(h2_told(w, 1)->f.method, METHOD_GET);
+	CHECK_INT(h2_told(w, 1)->f.outcome, OUTCOME_COMPLETE);
+	CHECK(h2_told(w, 1)->h2.h2c_upgrade);
+	CHECK_INT(h2_told(w, 2)->f.response.violations, 0);
+	CHECK_INT(h2_told(w, 2)->f.status, 200);
 	h2_free(w);
 }
 
