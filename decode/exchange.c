@@ -12,6 +12,15 @@ static struct decoder *decoder_of(const struct conn *c)
 
 /* ---- the protocol's side ------------------------------------------------------------------ */
 
+/* A client that does not pipeline has the answer before when it asks. */
+static uint64_t server_acked(const struct conn *c)
+{
+	const struct flow *f = &c->flow[SERVER];
+	int64_t at = (int64_t)f->offset + (f->acked_known ? (int32_t)(f->acked - f->next) : 0);
+
+	return at > 0 ? (uint64_t)at : 0;
+}
+
 struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 {
 	struct detail *t = c->detail;
@@ -42,6 +51,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 	s->x.f.stream = stream;
 	s->x.f.tunnelled = c->protocol == &connect_protocol;
 	s->x.f.tls = t->tls != NULL && t->tls->decrypted;
+	s->x.peer_acked = server_acked(c);
 	s->x.f.idle_ns = t->idle_ns;
 	s->x.f.before = t->before;
 	s->x.f.grpc_status = -1;

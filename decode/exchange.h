@@ -22,6 +22,7 @@ struct exchange {
 	struct h2_facts h2;             /* where f.stream != 0 */
 	struct exchange *next, *before; /* of its connection, in order of opening */
 	struct conn *conn;
+	uint64_t peer_acked;            /* server's bytes that the client had acknowledged when it was opened: a TCP offset */
 	uint64_t request_end;           /* TCP offset behind the request's last byte; 0: not yet */
 	struct mark done_at;            /* exchange_done() */
 	bool request_sent, done, waiting_told;

@@ -239,6 +239,33 @@ static void lost_response_over(struct h1 *h, struct exchange *x)
 	answered(h, x);
 }
 
+/* Whose answer can begin here, after a hole? A client that does not pipeline had acknowledged the answer before when it
+ * asked: so the last who asked with no more than what lies before this. NULL: it pipelines. */
+static struct exchange *asked_by(const struct h1 *h, const struct piece *p)
+{
+	struct exchange *x = h->answering, *last = NULL;
+
+	for (; x != NULL && x->peer_acked <= p->offset; x = x->next) {
+		if (last != NULL && x->peer_acked == last->peer_acked)
+			return NULL;
+		last = x;
+	}
+	return last;
+}
+
+/* All answers before that one were lost in the hole. */
+static bool sync_behind_lost(struct h1 *h, const struct piece *p)
+{
+	const struct exchange *x = p->nested ? NULL : asked_by(h, p);
+
+	if (x == NULL || x == h->answering || (h->answering->own[0] & OWN_RESPONSE_LOST) == 0)
+		return false;
+	while (h->answering != x)
+		lost_response_over(h, h->answering);
+	h->answering->own[0] &= ~(uint64_t)OWN_RESPONSE_LOST;
+	return true;
+}
+
 /* A start line stands at the start of a piece: whose is it? False: nobody's. */
 static bool sync_pair(struct h1 *h, struct h1_side *s, const struct h1_in *in)
 {
@@ -248,6 +275,8 @@ static bool sync_pair(struct h1 *h, struct h1_side *s, const struct h1_in *in)
 	if (s->from == CLIENT && x != NULL && !x->request_sent)
 		exchange_request_sent(x, piece_wire_at(in->p, 0));      /* it ended before this at the latest */
 	if (s->from == CLIENT)
+		return true;
+	if (h->answering != NULL && sync_behind_lost(h, in->p))
 		return true;
 	if (x == NULL && h->answering != NULL && (h->answering->own[0] & OWN_RESPONSE_LOST) != 0)
 		x = h->answering;

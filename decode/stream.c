@@ -492,6 +492,7 @@ void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to
 	struct flow *f = &c->flow[from];
 	struct flow_detail *t = &c->detail->flow[from];
 	uint64_t missing = to_offset - f->offset, skip;
+	bool was = c->swapped;
 
 	if (to_offset <= f->offset)
 		return;
@@ -505,16 +506,23 @@ void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to
 	t->missing += skip;
 	if (skip != 0)
 		t->skip_last = at;
-	f->offset = to_offset;
-	f->next += (uint32_t)missing;
-	if (skip < missing) {
-		tell_gap(c, from, missing - skip, why, at);
-	} else if (f->skip_until == to_offset && c->protocol != NULL) {        /* the skip ended within the hole */
-		struct piece p = { .bytes = span_none(), .offset = to_offset, .wire_end = to_offset, .at = at,
+	f->offset += skip;
+	f->next += (uint32_t)skip;
+	if (skip != 0 && f->skip_until == f->offset && c->protocol != NULL) {   /* the skip ended within the hole */
+		struct piece p = { .bytes = span_none(), .offset = f->offset, .wire_end = f->offset, .at = at,
 		                   .skipped = t->skipped, .missing = t->missing, .skip_last = t->skip_last };
 
 		t->skipped = t->missing = 0;
 		give(d, c, from, &p);
+		if (c->swapped != was) {
+			from = side_other(from);
+			f = &c->flow[from];
+		}
+	}
+	if (skip < missing) {
+		f->offset = to_offset;
+		f->next += (uint32_t)(missing - skip);
+		tell_gap(c, from, missing - skip, why, at);
 	}
 	drain(d, c, from);
 }

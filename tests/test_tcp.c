@@ -183,6 +183,69 @@ TEST(what_was_acknowledged_and_never_captured_is_a_gap)
 	CHECK_INT(exchange(&w, 0)->x.outcome, OUTCOME_COMPLETE);
 }
 
+/* One hole takes the end of a body that is passed over, and the head of the next answer. */
+TEST(a_hole_beyond_a_body_ends_its_message_first)
+{
+	static struct wire w;
+
+	wire_new(&w);
+	handshake(&w);
+	send(&w, C, PSH | ACK, 1, 1, GET);
+	send(&w, S, PSH | ACK, 1, 1 + GET_LEN, "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n0123456789");   /* 49 bytes; 20 are due */
+	send(&w, C, PSH | ACK, 1 + GET_LEN, 70, GET);
+	send(&w, S, PSH | ACK, 70 + 60, 1 + 2 * GET_LEN, "and the end of its body");
+	send(&w, C, ACK, 1 + 2 * GET_LEN, 70 + 83, "");
+	w.now_ns += 10 * NS_PER_MS;
+	send(&w, C, ACK, 1 + 2 * GET_LEN, 70 + 83, "");
+	decode_with(&w, 1);
+	CHECK_INT(facts_of(&w, FACT_EXCHANGE), 2);
+	CHECK_INT(exchange(&w, 0)->x.outcome, OUTCOME_COMPLETE);
+	CHECK_INT(exchange(&w, 0)->x.response.body_bytes, 30);
+	CHECK_INT(exchange(&w, 0)->x.response.missing, 20);
+	CHECK_INT(exchange(&w, 1)->x.response.missing, 60);
+}
+
+/* Of three answers two were lost whole: what the client had acknowledged when it asked tells whose the third is. */
+TEST(an_answer_behind_a_hole_is_that_of_the_request_which_acknowledged_the_hole)
+{
+	static struct wire w;
+
+	wire_new(&w);
+	handshake(&w);
+	send(&w, C, PSH | ACK, 1, 1, GET);
+	send(&w, C, PSH | ACK, 1 + GET_LEN, 1 + 100, GET);
+	w.now_ns += 10 * NS_PER_MS;
+	send(&w, C, PSH | ACK, 1 + 2 * GET_LEN, 1 + 300, GET);
+	send(&w, S, PSH | ACK, 1 + 300, 1 + 3 * GET_LEN, OK);
+	w.now_ns += 10 * NS_PER_MS;
+	send(&w, C, ACK, 1 + 3 * GET_LEN, 1 + 300 + OK_LEN, "");
+	decode_with(&w, 1);
+	CHECK_INT(facts_of(&w, FACT_EXCHANGE), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct exchange_fact *f = exchange(&w, i);
+
+		CHECK_INT(f->x.status, f->x.request.first.packet == 6 ? 200 : 0);
+	}
+}
+
+TEST(a_pipelined_answer_behind_a_hole_is_that_of_the_request_next_in_order)
+{
+	static struct wire w;
+
+	wire_new(&w);
+	handshake(&w);
+	send(&w, C, PSH | ACK, 1, 1, GET GET GET);
+	send(&w, S, PSH | ACK, 1 + 100, 1 + 3 * GET_LEN, OK OK);
+	send(&w, C, ACK, 1 + 3 * GET_LEN, 1 + 100 + 2 * OK_LEN, "");
+	w.now_ns += 10 * NS_PER_MS;
+	send(&w, C, ACK, 1 + 3 * GET_LEN, 1 + 100 + 2 * OK_LEN, "");
+	decode_with(&w, 1);
+	CHECK_INT(facts_of(&w, FACT_EXCHANGE), 3);
+	CHECK_INT(exchange(&w, 0)->x.status, 0);
+	CHECK_INT(exchange(&w, 1)->x.status, 200);
+	CHECK_INT(exchange(&w, 2)->x.status, 200);
+}
+
 TEST(the_same_segment_from_another_interface_is_a_copy)
 {
 	static struct wire w;
