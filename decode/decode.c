@@ -2,6 +2,7 @@
 
 #include "control.h"
 #include "dealer.h"
+#include "link.h"
 
 #include <stdlib.h>
 
@@ -125,6 +126,8 @@ static void deal_icmp(struct decode *d, const struct datagram *g)
 		dealer_icmp(d->many, &w);
 }
 
+enum { DNS_TRUNCATED = 0x8200 };        /* an answer, and TC. RFC 1035 4.1.1 */
+
 static void deal_dns(struct decode *d, const struct datagram *g, const struct packet *p)
 {
 	struct { struct dns_fact f; char name[DNS_NAME_MAX + 1]; } w = { 0 };
@@ -133,6 +136,8 @@ static void deal_dns(struct decode *d, const struct datagram *g, const struct pa
 	size_t len = 0;
 
 	cur_skip(&c, 4);                        /* length, checksum */
+	if ((span_u16(c.rest, 2) & DNS_TRUNCATED) == DNS_TRUNCATED)
+		return;                         /* no answer: the question comes again over TCP. RFC 7766 5 */
 	if (c.failed || (from != 53 && to != 53) || !control_dns(c.rest, &w.f, w.name, &len))
 		return;
 	memcpy(w.f.answer ? w.f.server.address : w.f.asker.address, g->src, 16);

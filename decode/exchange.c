@@ -317,6 +317,23 @@ const struct protocol *conn_switch_taken(struct conn *c, size_t *used)
 	return next;
 }
 
+void conn_tell_dns(struct conn *c, const struct dns_fact *f, struct span name)
+{
+	struct dns_fact *out = (struct dns_fact *)(void *)decoder_fact(decoder_of(c), FACT_DNS, sizeof *f + name.len, NULL);
+	struct fact head;
+
+	if (out == NULL)
+		return;
+	head = out->head;
+	*out = *f;
+	out->head = head;
+	out->head.tap = c->tap;
+	out->asker = c->tuple.end[CLIENT];
+	out->server = c->tuple.end[SERVER];
+	out->name = (struct text){ (uint32_t)sizeof *f, (uint32_t)name.len };
+	memcpy((uint8_t *)out + sizeof *f, name.at, name.len);
+}
+
 bool conn_charge(struct conn *c, size_t bytes)
 {
 	struct decoder *d = decoder_of(c);

@@ -61,6 +61,8 @@ void conn_said_goodbye(struct conn *c, enum side from, struct mark at); /* close
 void conn_encrypted(struct conn *c);                    /* it cannot be read without keys: counted, once a call */
 /* What a protocol inside TLS asked for by conn_switch(), and how many bytes of its piece it had used; NULL: nothing. */
 const struct protocol *conn_switch_taken(struct conn *c, size_t *used);
+/* A DNS message, whole but for its head, ends and name. */
+void conn_tell_dns(struct conn *c, const struct dns_fact *f, struct span name);
 bool conn_charge(struct conn *c, size_t bytes);         /* memory that a library took for this connection; false: at the bound */
 void conn_uncharge(struct conn *c, size_t bytes);
 uint8_t *conn_scratch(struct conn *c, size_t size);     /* the thread's own, good until the next call; NULL: no memory */

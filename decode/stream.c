@@ -198,6 +198,8 @@ static const struct protocol *recognise(struct conn *c, enum side from, struct s
 	}
 	*speaks = foreign_probe(from, span_from(first, (size_t)*skip), other_head(c, from));
 	p = protocol_of(*speaks);
+	if (p == NULL && dns_stream_probe(c->tuple.end[SERVER].port, span_from(first, (size_t)*skip)) == 100)
+		p = &dns_protocol;
 	if (p == NULL && c->joined_late && *speaks == SPEAKS_UNKNOWN && http2_protocol.probe(from, first) == 100)
 		p = &http2_protocol;
 	return p;

@@ -3,6 +3,7 @@
 
 #include "../capture/limits.h"
 #include "../decode/control.h"
+#include "tls_wire.h"
 
 struct packet_text { uint8_t bytes[65536]; size_t len; };
 
@@ -286,6 +287,106 @@ TEST(seventeen_pointers_are_too_many)
 		put(&m, "\x0a\x00\x00\x07", 4);
 		CHECK_INT(read_whole(&m, &f), n + 1 <= LIMIT_DNS_POINTERS);
 	}
+}
+
+/* ---- over TCP: RFC 1035 4.2.2 ---------------------------------------------------------------- */
+
+static void send_message(struct wire *w, enum side from, const struct packet_text *p)
+{
+	uint8_t *bytes = malloc(p->len + 2);
+
+	bytes[0] = (uint8_t)(p->len >> 8);
+	bytes[1] = (uint8_t)p->len;
+	memcpy(bytes + 2, p->bytes, p->len);
+	wire_send(w, from, span_of(bytes, p->len + 2));
+	free(bytes);
+}
+
+TEST(over_tcp_questions_and_answers_are_told_however_they_are_cut)
+{
+	for (size_t segment = 1; segment < 100; segment += segment < 20 ? 1 : 17) {
+		struct wire w = wire_new_to(53);
+
+		w.segment = segment;
+		put_header(&m, 0x0100, 1, 0);
+		put_question(&m, "backend.example", 1);
+		send_message(&w, CLIENT, &m);
+		send_message(&w, CLIENT, &m);                   /* without waiting, RFC 7766 6.2.1.1 */
+		put_header(&m, 0x8180, 1, 1);
+		put_question(&m, "backend.example", 1);
+		put_answer(&m, 1, "\x0a\x00\x00\x07", 4);
+		send_message(&w, SERVER, &m);
+		put_header(&m, 0x8183, 1, 0);
+		put_question(&m, "backend.example", 1);
+		send_message(&w, SERVER, &m);
+		wire_fin(&w, CLIENT);
+		wire_fin(&w, SERVER);
+		wire_decode(&w, NULL);
+		CHECK_INT(w.n_dns, 4);
+		CHECK(!w.dns[0].answer && !w.dns[1].answer && w.dns[2].answer && w.dns[3].answer);
+		CHECK_STR(w.dns_name[0], "backend.example");
+		CHECK_STR(w.dns_name[3], "backend.example");
+		CHECK_INT(w.dns[2].n_addresses, 1);
+		CHECK_INT(w.dns[3].rcode, 3);
+		CHECK_INT(w.dns[2].server.port, 53);
+		CHECK_INT(w.dns[2].asker.port, 40000);
+		CHECK_INT(w.n_exchanges, 0);
+		wire_free(&w);
+	}
+}
+
+TEST(over_tcp_a_long_message_is_not_held)
+{
+	struct wire w = wire_new_to(53);
+	static const uint8_t padding[60000];
+
+	put_header(&m, 0x0100, 1, 0);
+	put_question(&m, "backend.example", 1);
+	send_message(&w, CLIENT, &m);
+	put_header(&m, 0x8180, 1, 2);
+	put_question(&m, "backend.example", 1);
+	put_answer(&m, 1, "\x0a\x00\x00\x07", 4);
+	put_answer(&m, 16, padding, sizeof padding);
+	send_message(&w, SERVER, &m);
+	put_header(&m, 0x8182, 1, 0);
+	put_question(&m, "other.example", 1);
+	send_message(&w, SERVER, &m);
+	wire_decode(&w, NULL);
+	CHECK_INT(w.n_dns, 3);
+	CHECK_INT(w.dns[1].n_addresses, 1);
+	CHECK_INT(w.dns[2].rcode, 2);
+	CHECK(w.counters.memory_peak < 100000);
+	wire_free(&w);
+}
+
+TEST(over_tcp_a_hole_ends_it)
+{
+	struct wire w = wire_new_to(53);
+
+	put_header(&m, 0x0100, 1, 0);
+	put_question(&m, "a.example", 1);
+	send_message(&w, CLIENT, &m);
+	w.unseen = true;
+	send_message(&w, CLIENT, &m);
+	w.unseen = false;
+	send_message(&w, CLIENT, &m);
+	wire_fin(&w, SERVER);
+	wire_decode(&w, NULL);
+	CHECK_INT(w.n_dns, 1);
+	wire_free(&w);
+}
+
+TEST(what_else_is_said_on_port_53_is_followed_too)
+{
+	struct wire w = wire_new_to(53);
+
+	wire_send(&w, CLIENT, span_text("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wire_send(&w, SERVER, span_text("HTTP/1.1 204 No Content\r\n\r\n"));
+	wire_fin(&w, SERVER);
+	wire_decode(&w, NULL);
+	CHECK_INT(w.n_dns, 0);
+	CHECK_INT(w.n_exchanges, 1);
+	wire_free(&w);
 }
 
 TEST_MAIN()

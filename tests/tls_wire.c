@@ -1,5 +1,6 @@
 #include "tls_wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { FIN = 1, SYN = 2, ACK = 16, HEADERS = 54, SEGMENT = 1400 };
@@ -28,6 +29,7 @@ static void segment(struct wire *w, enum side from, unsigned flags, struct span 
 {
 	uint8_t *b = calloc(1, HEADERS + payload.len), *ip = b + 14, *tcp = ip + 20;
 	uint32_t seq = (from == CLIENT ? 1000 : 5000) + w->sent[from], ack = (from == CLIENT ? 5000 : 1000) + w->sent[side_other(from)];
+	unsigned port = w->port;
 
 	w->now_ns += 100 * NS_PER_US;
 	put(b + 12, 0x0800, 2);
@@ -37,8 +39,8 @@ static void segment(struct wire *w, enum side from, unsigned flags, struct span 
 	put(ip + 9, 6, 1);
 	put(ip + 12, from == CLIENT ? 0x0a000001 : 0x0a000002, 4);
 	put(ip + 16, from == CLIENT ? 0x0a000002 : 0x0a000001, 4);
-	put(tcp, from == CLIENT ? 40000 : 443, 2);
-	put(tcp + 2, from == CLIENT ? 443 : 40000, 2);
+	put(tcp, from == CLIENT ? 40000 : port, 2);
+	put(tcp + 2, from == CLIENT ? port : 40000, 2);
 	put(tcp + 4, seq, 4);
 	put(tcp + 8, (flags & ACK) != 0 ? ack : 0, 4);
 	put(tcp + 12, 0x50, 1);
@@ -55,7 +57,12 @@ static void segment(struct wire *w, enum side from, unsigned flags, struct span 
 
 struct wire wire_new(void)
 {
-	struct wire w = { .now_ns = 1700000000 * NS_PER_S };
+	return wire_new_to(443);
+}
+
+struct wire wire_new_to(uint16_t port)
+{
+	struct wire w = { .now_ns = 1700000000 * NS_PER_S, .port = port };
 
 	segment(&w, CLIENT, SYN, span_none());
 	segment(&w, SERVER, SYN | ACK, span_none());
@@ -80,7 +87,7 @@ static void forget(struct wire *w)
 {
 	for (unsigned i = 0; i < w->n_exchanges; i++)
 		free(w->exchange[i]);
-	w->n_exchanges = 0;
+	w->n_exchanges = w->n_dns = 0;
 	memset(&w->tls, 0, sizeof w->tls);
 	memset(&w->conn, 0, sizeof w->conn);
 }
@@ -94,6 +101,16 @@ static void note_conn(struct wire *w, const void *fact, const struct conn_facts 
 		w->tls = *t;
 }
 
+static void note_dns(struct wire *w, const struct dns_fact *f)
+{
+	struct span name = fact_text(f, f->name);
+
+	if (w->n_dns == WIRE_EXCHANGES)
+		return;
+	w->dns[w->n_dns] = *f;
+	(void)snprintf(w->dns_name[w->n_dns++], sizeof w->dns_name[0], "%.*s", (int)name.len, (const char *)name.at);
+}
+
 static void take(void *ctx, const struct fact_batch *b)
 {
 	struct wire *w = ctx;
@@ -101,6 +118,8 @@ static void take(void *ctx, const struct fact_batch *b)
 	for (const struct fact *f = fact_next(b, NULL); f != NULL; f = fact_next(b, f)) {
 		if (f->kind == FACT_CONN)
 			note_conn(w, f, &((const struct conn_fact *)(const void *)f)->conn);
+		if (f->kind == FACT_DNS)
+			note_dns(w, (const struct dns_fact *)(const void *)f);
 		if (f->kind != FACT_EXCHANGE)
 			continue;
 		note_conn(w, f, &((const struct exchange_fact *)(const void *)f)->conn);

@@ -23,16 +23,19 @@ struct wire {
 	size_t segment;                 /* payload of a packet, at most; 0: 1400 */
 	uint32_t sent[2];               /* bytes, FIN included */
 	int64_t now_ns;
+	uint16_t port;                  /* of the server */
 	bool unseen;                    /* what is sent now is not in the capture */
 	void (*before)(void *ctx, size_t packet); void *before_ctx;     /* called before each packet is decoded; may be NULL */
 	/* what came of it */
 	struct exchange_fact *exchange[WIRE_EXCHANGES]; unsigned n_exchanges;
+	struct dns_fact dns[WIRE_EXCHANGES]; char dns_name[WIRE_EXCHANGES][64]; unsigned n_dns;
 	struct conn_facts conn;         /* of the last fact that has it */
 	struct tls_facts tls;
 	struct decode_counters counters;
 };
 
-struct wire wire_new(void);                     /* with its handshake */
+struct wire wire_new(void);                     /* with its handshake, to port 443 */
+struct wire wire_new_to(uint16_t port);
 void wire_send(struct wire *w, enum side from, struct span bytes);
 void wire_fin(struct wire *w, enum side from);
 void wire_decode(struct wire *w, struct secrets *secrets);      /* may be called again: what came before is dropped */
