@@ -646,6 +646,26 @@ void decoder_conn_prefetch(struct decoder *d, const struct segment *s)
 		__builtin_prefetch(c + i);
 }
 
+/* The initial sequence numbers, as far as this segment and the SYN tell; of a connection joined late where it stands. */
+static void open_numbers(struct open_fact *f, const struct conn *c, const struct segment *s)
+{
+	enum side from = segment_side(c, s);
+	bool acks = (s->flags & TCP_ACK) != 0;
+	uint32_t syn = (s->flags & TCP_SYN) != 0;
+
+	if (c->joined_late && !syn) {
+		f->isn[from] = s->seq;
+		f->isn[side_other(from)] = acks ? s->ack : 0;
+		f->stamp = segment_tsval(s);
+	} else if (from == SERVER) {
+		f->isn[CLIENT] = c->joined_late ? s->ack - 1 : c->flow[CLIENT].isn;
+		f->isn[SERVER] = syn ? s->seq : 0;
+	} else {                                /* the SYN-ACK was not captured, or comes later */
+		f->isn[CLIENT] = c->flow[CLIENT].isn;
+		f->isn[SERVER] = acks && s->seq == f->isn[CLIENT] + 1 ? s->ack - 1 : 0;
+	}
+}
+
 static void open_fact_push(struct decoder *d, struct conn *c, const struct segment *s)
 {
 	struct open_fact *f = (struct open_fact *)(void *)decoder_fact(d, FACT_OPEN, sizeof *f, c);
@@ -655,8 +675,7 @@ static void open_fact_push(struct decoder *d, struct conn *c, const struct segme
 	memcpy(f->end, c->tuple.end, sizeof f->end);
 	f->syn = c->joined_late ? (struct mark){ 0, 0 } : c->first;
 	f->syn_ack = c->syn_ack;
-	f->isn[CLIENT] = c->flow[CLIENT].isn;
-	f->isn[SERVER] = c->syn_ack.packet == s->at.packet ? s->seq : c->flow[SERVER].isn;
+	open_numbers(f, c, s);
 	f->joined_late = c->joined_late;
 }
 

@@ -187,7 +187,8 @@ struct open_fact {                      /* FACT_OPEN */
 	struct fact head;
 	struct endpoint end[2];
 	struct mark syn, syn_ack;       /* packet 0 where joined late */
-	uint32_t isn[2];
+	uint32_t isn[2];                /* joined late: where each side stood in the first segment; 0: unknown */
+	uint32_t stamp;                 /* joined late: that segment's TSval; 0: none */
 	bool joined_late;
 };
 

@@ -5,15 +5,7 @@
 #include "assemble.h"
 #include "group.h"
 #include "report.h"
-
-/* A connection seen at two points has one set of exchanges: those of the point that saw it first.
- */
-struct twin_slot {
-	uint32_t isn[2];
-	uint32_t conn;
-	int64_t time_ns;
-	struct endpoint end[2];
-};
+#include "twins.h"
 
 struct report_builder {
 	struct report_options options;
@@ -32,9 +24,7 @@ struct report_builder {
 	uint64_t briefs_then;                    /* when last correlated */
 	int64_t now_ns, then_ns;
 	bool waiting, ended;
-	struct twin_slot *twins; /* ring by hash of isn */
-	uint32_t *twin_conns;    /* second sights: by conn, conn + 1; 0: none */
-	uint64_t n_twins;
+	struct twins *twins;
 	struct report report;
 	struct arena arena; /* of the report's own texts */
 };

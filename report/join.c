@@ -213,14 +213,18 @@ static int compare_addresses(const void *a, const void *b)
 
 static struct addresses serving_addresses(struct roles *r)
 {
-	struct addresses a = { malloc(16 * (size_t)lru_count(r->served) + 16), 0 };
+	struct addresses a = { malloc(2 * 16 * (size_t)lru_count(r->served) + 16), 0 };
 
 	if (a.at == NULL)
 		return a;
 	for (const struct served *s = lru_next(r->served, NULL); s != NULL;
-	     s = lru_next(r->served, s))
-		if (serves(s))
-			memcpy(a.at[a.n++], s->entry.key.to.address, 16);
+	     s = lru_next(r->served, s)) {
+		if (!serves(s))
+			continue;
+		memcpy(a.at[a.n++], s->entry.key.to.address, 16);
+		if (s->translated)
+			memcpy(a.at[a.n++], s->also, 16);
+	}
 	qsort(a.at, a.n, 16, compare_addresses);
 	return a;
 }
@@ -371,6 +375,8 @@ static void join_fronts(struct roles *r)
 			continue;
 		}
 		g = gateway_with_back(r, s->entry.key.to.address);
+		if (g == NULL && s->translated)
+			g = gateway_with_back(r, s->also);
 		if (g != NULL && !(s->is_upstream &&
 				   roles_back(r, &s->entry.key.to, &s->entry.key.to) != NO_GATEWAY))
 			give_front(r, g, s);

@@ -6,25 +6,25 @@
 #include <stdlib.h>
 
 enum {
-	TWINS_MAX = 4096, /* connections opened lately, by their initial sequence numbers; a power
-			     of two */
-	TWIN_SECONDS = 5,
 	LIVE_MS = 50 /* how often live looks for what has settled */
 };
 
 /* ---- beginning ---------------------------------------------------------------------------- */
 
 static void found_one(void *ctx, struct matter *m);
+static void take(void *ctx, const struct fact *f);
+static void also(void *ctx, const struct endpoint *server, const struct endpoint *other);
+
+static const struct twin_events twin_events = { .pass = take, .also = also };
 
 static bool builder_parts(struct report_builder *b)
 {
 	b->roles = roles_new(&b->options);
 	b->learned = learned_new();
 	b->grouping = grouping_new();
-	b->twins = calloc(TWINS_MAX, sizeof *b->twins);
-	b->twin_conns = calloc(TWINS_MAX, sizeof *b->twin_conns);
+	b->twins = twins_new(&twin_events, b);
 	return store_init(&b->store) && b->roles != NULL && b->learned != NULL &&
-	       b->grouping != NULL && b->twins != NULL && b->twin_conns != NULL;
+	       b->grouping != NULL && b->twins != NULL;
 }
 
 struct report_builder *report_new(const struct report_options *o, const struct report_events *ev,
@@ -68,44 +68,12 @@ void report_free(struct report_builder *b)
 	roles_free(b->roles);
 	learned_free(b->learned);
 	grouping_free(b->grouping);
-	free(b->twins);
-	free(b->twin_conns);
+	twins_free(b->twins);
 	free(b->report.incidents);
 	free(b->report.upstreams);
 	free(b->report.gateways);
 	arena_clear(&b->arena);
 	free(b);
-}
-
-/* ---- twins -------------------------------------------------------------------------------- */
-
-static void note_twin(struct report_builder *b, uint32_t conn)
-{
-	b->twin_conns[conn & (TWINS_MAX - 1)] = conn + 1;
-	b->n_twins++;
-}
-
-static bool is_twin(const struct report_builder *b, uint32_t conn)
-{
-	return b->n_twins != 0 && b->twin_conns[conn & (TWINS_MAX - 1)] == conn + 1;
-}
-
-static void twin_open(struct report_builder *b, const struct open_fact *f)
-{
-	struct twin_slot *t;
-
-	if (f->joined_late || f->isn[CLIENT] == 0 || f->isn[SERVER] == 0)
-		return;
-	t = &b->twins[(f->isn[CLIENT] * UINT32_C(2654435761) ^ f->isn[SERVER]) >> 20];
-	if (t->isn[CLIENT] == f->isn[CLIENT] && t->isn[SERVER] == f->isn[SERVER] &&
-	    t->conn != f->head.conn && f->head.at.time_ns - t->time_ns < TWIN_SECONDS * NS_PER_S) {
-		note_twin(b, f->head.conn);
-		return;
-	}
-	*t = (struct twin_slot){ { f->isn[CLIENT], f->isn[SERVER] },
-				 f->head.conn,
-				 f->head.at.time_ns,
-				 { f->end[CLIENT], f->end[SERVER] } };
 }
 
 /* ---- incidents ---------------------------------------------------------------------------- */
@@ -325,18 +293,12 @@ static void settle(struct report_builder *b)
 	b->briefs_then = b->waiting ? b->briefs_then : b->store.n_briefs;
 }
 
-static void take(struct report_builder *b, const struct fact *f)
+/* A fact, twins left out. */
+static void take(void *ctx, const struct fact *f)
 {
+	struct report_builder *b = ctx;
 	const void *p = f;
 
-	b->now_ns = f->at.time_ns > b->now_ns ? f->at.time_ns : b->now_ns;
-	b->correlation.last_ns = b->now_ns;
-	if (b->correlation.first_ns == 0)
-		b->correlation.first_ns = f->at.time_ns;
-	if (f->kind == FACT_OPEN)
-		twin_open(b, p);
-	if (f->kind >= FACT_OPEN && f->kind <= FACT_CONN && is_twin(b, f->conn))
-		return;
 	learned_fact(b->learned, f);
 	switch (f->kind) {
 	case FACT_BRIEF:
@@ -369,10 +331,26 @@ static void take(struct report_builder *b, const struct fact *f)
 	}
 }
 
+static void also(void *ctx, const struct endpoint *server, const struct endpoint *other)
+{
+	struct report_builder *b = ctx;
+
+	roles_also(b->roles, server, other);
+}
+
+static void note_time(struct report_builder *b, int64_t at_ns)
+{
+	b->now_ns = at_ns > b->now_ns ? at_ns : b->now_ns;
+	b->correlation.last_ns = b->now_ns;
+	if (b->correlation.first_ns == 0)
+		b->correlation.first_ns = at_ns;
+}
+
 void report_facts(struct report_builder *b, const struct fact_batch *facts)
 {
 	for (const struct fact *f = fact_next(facts, NULL); f != NULL; f = fact_next(facts, f)) {
-		take(b, f);
+		note_time(b, f->at.time_ns);
+		twins_fact(b->twins, f);
 		if (roles_due(b->roles, &b->store))
 			roles_infer(b->roles, &b->store, false);
 	}
@@ -404,6 +382,7 @@ const struct report *report_end(struct report_builder *b, const struct decode_co
 	b->ended = true;
 	if (c != NULL)
 		b->counters = *c;
+	twins_end(b->twins);
 	correlate(&b->correlation, b->now_ns, true);
 	judge_again(b);
 	r->decode = b->counters;

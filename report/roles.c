@@ -390,6 +390,16 @@ void roles_fact(struct roles *r, const struct fact *f)
 	}
 }
 
+void roles_also(struct roles *r, const struct endpoint *server, const struct endpoint *also)
+{
+	struct served *s = roles_serve(r, server);
+
+	if (s == NULL)
+		return;
+	s->translated = true;
+	memcpy(s->also, also->address, sizeof s->also);
+}
+
 int roles_front(struct roles *r, const struct endpoint *server)
 {
 	const struct served *s = roles_served(r, server);

@@ -45,6 +45,8 @@ struct served { /* an endpoint that answers */
 	bool is_upstream;   /* of some gateway */
 	bool answers;       /* of an address alone: someone reached a port of it */
 	bool told_upstream; /* -u */
+	bool translated;    /* behind it is: */
+	uint8_t also[16];   /* the address of the host that answers, or of the service that it is asked by */
 };
 
 struct check {
@@ -106,6 +108,9 @@ void roles_free(struct roles *r);
 void roles_fact(struct roles *r, const struct fact *f);
 bool roles_due(const struct roles *r, const struct store *s); /* has enough come to infer anew? */
 void roles_infer(struct roles *r, struct store *s, bool final);
+
+/* A server's other address (twins.h): who asks from there is the same host. */
+void roles_also(struct roles *r, const struct endpoint *server, const struct endpoint *also);
 
 struct served *roles_served(struct roles *r, const struct endpoint *e); /* NULL: never seen */
 struct edge *roles_edge(struct roles *r, const struct endpoint *client,
