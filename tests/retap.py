@@ -2,15 +2,20 @@
 """Rewrites a capture as another way of tapping the same traffic would have it. Writes pcapng.
 
     retap.py double IN OUT      each packet again, 20 us later with a TTL one less, on a second interface
-    retap.py twin IN OUT        each connection that a gateway made, seen a second time on a second interface: first to a
-                                service address as the gateway sent it, then to the server's own as the host translated it
+    retap.py TWINS IN OUT       connections seen at several points of their way, on an interface each, translated between them:
+                                twin, snat, three      those that a gateway made: to a service address and then the server's
+                                                       own; from the gateway's address and then another; both in turn
+                                twin-front, snat-front those that a gateway accepted: to the address of a balancer and then
+                                                       the gateway's; from the client's address and then a balancer's
+                                twin-any, twin-joined  like twin: on one interface; without the packets that have SYN
+    retap.py joined IN OUT      without the packets that have SYN: what twin-joined compares with
     retap.py split IN DIR       a file for each of two interfaces (what the gateway got and what it sent), and five in
                                 a row: DIR/front.pcapng, DIR/back.pcapng, DIR/part1.pcapng ... part5.pcapng
     retap.py one IN OUT         as it is, on one interface: what the others compare with
 
 IN: pcap or pcapng of one link type, Ethernet, Linux cooked, raw IP or loopback. A gateway's connection is one to a server
 from an address that is itself a server of another (or, on one address alone, to a port that is not the first one used).
-Numbers of packets change with `double` and `twin`.
+Numbers of packets change but with `split` and `one`.
 """
 import os
 import struct
@@ -136,6 +141,14 @@ def with_ip(data, at, ttl_less, src=None, dst=None):
     return bytes(b)
 
 
+def with_ends(data, at, ttl_less, src, dst):
+    """A TCP segment between other ends, each (address, port)."""
+    b = bytearray(with_ip(data, at, ttl_less, src[0], dst[0]))
+    t = at + ((b[at] & 15) * 4 if b[at] >> 4 == 4 else 40)
+    b[t:t + 4] = struct.pack(">HH", src[1], dst[1])
+    return bytes(b)
+
+
 def tcp_of(data, at):
     """(source, destination, flags) of a TCP segment, ends as (address, port); None: no TCP."""
     if at is None or len(data) < at + 20:
@@ -154,8 +167,21 @@ def tcp_of(data, at):
     return (src, sport), (dst, dport), data[t + 13]
 
 
-def upstream_servers(link, packets):
-    """The ends that a gateway connects to: servers of clients that are servers themselves."""
+def quoted_at(data, at):
+    """Where the datagram begins that an ICMP error quotes, or None."""
+    if at is None or len(data) < at + 20:
+        return None
+    v4 = data[at] >> 4 == 4
+    t = at + ((data[at] & 15) * 4 if v4 else 40)
+    if len(data) < t + 8 + (20 if v4 else 40) + 14:
+        return None
+    if v4:
+        return t + 8 if data[at + 9] == 1 and data[t] in (3, 11) else None
+    return t + 8 if data[at + 6] == 58 and data[t] in (1, 2, 3) else None
+
+
+def servers(link, packets):
+    """The ends that connections were made to: (by clients, by gateways, which are clients that are servers themselves)."""
     asked = []
     for _, data, _ in packets:
         t = tcp_of(data, ip_at(link, data))
@@ -164,16 +190,27 @@ def upstream_servers(link, packets):
     serving = {server[0] for _, server in asked}
     one_host = all(client == server[0] for client, server in asked)
     if one_host:
-        return {server for _, server in asked[1:] if server != asked[0][1]}
+        return {server for _, server in asked[:1]}, {server for _, server in asked[1:] if server != asked[0][1]}
     fronts = {server for client, server in asked if client not in serving}
-    return {server for client, server in asked if client in serving and server not in fronts}
+    return fronts, {server for client, server in asked if client in serving and server not in fronts}
 
 
-def service_of(address):
-    """An address that no capture of ours has: 198.18/15, or 2001:2::/48 (RFC 2544, RFC 5180)."""
+def elsewhere(end):
+    """With an address that no capture of ours has: 198.18/15, or 2001:2::/48 (RFC 2544, RFC 5180)."""
+    address, port = end
     if len(address) == 4:
-        return b"\xc6\x12" + address[2:]
-    return bytes.fromhex("200100020000") + address[6:]
+        return b"\xc6\x12" + address[2:], port
+    return bytes.fromhex("200100020000") + address[6:], port
+
+
+def service(end):
+    """Where it is asked for. A host that speaks to itself has no other address: it redirects from another port."""
+    address, port = end
+    return (address, port ^ 0x1000) if address[:1] == b"\x7f" or address == bytes(15) + b"\1" else elsewhere(end)
+
+
+def same(end):
+    return end
 
 
 def double(link, packets):
@@ -185,29 +222,75 @@ def double(link, packets):
     return sorted(out, key=lambda p: p[0])
 
 
-def twin(link, packets):
-    """The gateway's side sees the service address, the network the server's own: before it on the way there, after it on the way back."""
-    servers, out = upstream_servers(link, packets), []
+# Which connections (0: a gateway accepted them, 1: it made them), and at each point, from the client's to the server's, what
+# addresses its client and server have there. The last point is where the capture was made.
+TWINS = {
+    "twin": (1, (same, service), (same, same)),
+    "snat": (1, (same, same), (elsewhere, same)),
+    "three": (1, (same, service), (same, same), (elsewhere, same)),
+    "twin-front": (0, (same, service), (same, same)),
+    "snat-front": (0, (same, same), (elsewhere, same)),
+}
+APART_NS = 1000                         # a host answers within 5 us: more would have it answer before it was asked
+
+
+def with_twins(link, packets, side, *points):
+    """Each packet at each point of its way, at other times where it came or went further."""
+    ends, out, last = servers(link, packets)[side], [], len(points) - 1
     for time, data, wire in packets:
         at = ip_at(link, data)
         t = tcp_of(data, at)
-        if t is not None and t[1] in servers:
-            out.append((time - 20000, 0, with_ip(data, at, 0, dst=service_of(t[1][0])), wire))
-            out.append((time, 1, with_ip(data, at, 1), wire))
-        elif t is not None and t[0] in servers:
-            out.append((time, 1, data, wire))
-            out.append((time + 20000, 0, with_ip(data, at, 1, src=service_of(t[0][0])), wire))
-        else:
-            out.append((time, 0, data, wire))
+        quoted = quoted_at(data, at)
+        q = tcp_of(data, quoted)
+        if q is not None and q[1] in ends:
+            # To the client, about what it sent: translation changes what is quoted as well (RFC 5508, 4.2)
+            for point, (client, server) in enumerate(points):
+                there = with_ends(data, quoted, 0, client(q[0]), server(q[1]))
+                there = with_ip(there, at, last - point, None, client(q[0])[0])
+                out.append((time + (last - point) * APART_NS, point, there, wire))
+            continue
+        if t is None or (t[0] not in ends and t[1] not in ends):
+            out.append((time, last, data, wire))
+            continue
+        to_server = t[1] in ends
+        for point, (client, server) in enumerate(points):
+            away = (last - point) * APART_NS
+            if to_server:
+                there = with_ends(data, at, point, client(t[0]), server(t[1]))
+            else:
+                there = with_ends(data, at, last - point, server(t[0]), client(t[1]))
+            out.append((time - away if to_server else time + away, point, there, wire))
     return sorted(out, key=lambda p: p[0])
 
 
+def joined(link, packets):
+    """As if it began later."""
+    return [p for p in packets if (tcp_of(p[1], ip_at(link, p[1])) or (0, 0, 0))[2] & 2 == 0]
+
+
+def twins(link, packets, kind):
+    side, *points = TWINS[kind]
+    return with_twins(link, packets, side, *points)
+
+
+def twin_any(link, packets):
+    return [(time, 0, data, wire) for time, _, data, wire in twins(link, packets, "twin")]
+
+
+def twin_joined(link, packets):
+    return [p for p in twins(link, packets, "twin") if (tcp_of(p[2], ip_at(link, p[2])) or (0, 0, 0))[2] & 2 == 0]
+
+
+def one(link, packets):
+    return [(time, 0, data, wire) for time, data, wire in packets]
+
+
 def split(link, packets, secrets, folder):
-    servers = upstream_servers(link, packets)
+    upstreams = servers(link, packets)[1]
     sides = ([], [])
     for time, data, wire in packets:
         t = tcp_of(data, ip_at(link, data))
-        sides[t is not None and (t[0] in servers or t[1] in servers)].append((time, 0, data, wire))
+        sides[t is not None and (t[0] in upstreams or t[1] in upstreams)].append((time, 0, data, wire))
     for name, side in zip(("front", "back"), sides):
         write(os.path.join(folder, name + ".pcapng"), link, side, secrets, 1)
     for i in range(5):
@@ -215,8 +298,18 @@ def split(link, packets, secrets, folder):
         write(os.path.join(folder, "part%d.pcapng" % (i + 1)), link, [(t, 0, d, w) for t, d, w in part], secrets, 1)
 
 
+FORMS = {
+    "double": double,
+    "one": one,
+    "joined": lambda link, packets: one(link, joined(link, packets)),
+    "twin-any": twin_any,
+    "twin-joined": twin_joined,
+    **{kind: lambda link, packets, kind=kind: twins(link, packets, kind) for kind in TWINS},
+}
+
+
 def main(arguments):
-    if len(arguments) != 3 or arguments[0] not in ("double", "twin", "split", "one"):
+    if len(arguments) != 3 or arguments[0] not in (*FORMS, "split"):
         sys.stderr.write(__doc__)
         return 2
     what, source, target = arguments
@@ -227,10 +320,9 @@ def main(arguments):
         return 2
     if what == "split":
         split(link, packets, secrets, target)
-    elif what == "one":
-        write(target, link, [(t, 0, d, w) for t, d, w in packets], secrets, 1)
     else:
-        write(target, link, (double if what == "double" else twin)(link, packets), secrets, 2)
+        out = FORMS[what](link, packets)
+        write(target, link, out, secrets, max((interface for _, interface, _, _ in out), default=0) + 1)
     return 0
 
 
