@@ -1,11 +1,11 @@
 /* conn.h - a TCP connection while it is tracked (for decode/ itself: decoder, tcp, stream, exchange)
  *
- * Three sizes. `struct half` (64 bytes): a SYN without an answer. `struct conn`: what an idle connection
- * keeps, about 240 bytes. `struct detail`: everything a verdict can rest on; it is there from the first
+ * Three sizes. `struct half`: a SYN without an answer, or whose SYN-ACK was not acknowledged. `struct conn`: what
+ * an idle connection keeps, 232 bytes. `struct detail`: everything a verdict can rest on; it is there from the first
  * packet after a pause until 200 ms after all that was open ended well (conn_rest()), or to the end where
  * anything went wrong.
  *
- *          SYN              SYN-ACK, data, strange ACK
+ *          SYN              ACK, data, strange ACK
  *   nothing ──▶ half ──▶ conn + detail ◀──▶ conn (idle)
  *                 │            │
  *          RST, 130 s     FIN FIN / RST, + 200 ms
@@ -22,15 +22,22 @@ struct decoder;
 
 #define NO_INDEX UINT32_MAX
 
-struct half {
+enum { SYN_ACK_OPTIONS = 40 };          /* the most that a TCP header has. RFC 9293 3.1 */
+
+struct half {                           /* a SYN, and the SYN-ACK that nobody has acknowledged yet */
 	struct tuple tuple;
 	struct mark first, last;
 	struct icmp_note icmp;
+	struct mark answered, answered_last;    /* by SYN-ACKs */
+	uint32_t answer_seq;
+	uint16_t answer_window, answer_ip_id, answers, answer_tap;
+	uint8_t  answer_ttl, answer_options_len, answer_options[SYN_ACK_OPTIONS];
 	uint32_t isn, id, index, generation;
+	uint32_t older, newer;          /* of its list, by the time of its SYN */
 	uint32_t hash_low;
 	uint16_t syns, window, mss, ip_id, tap;
 	uint8_t  from, ttl, window_scale;
-	bool     used, sack, timestamps;
+	bool     used, sack, timestamps, stranger, copies;
 };
 
 /* A segment that came before one of its predecessors. Without bytes where the stream will skip them. */
@@ -52,7 +59,6 @@ struct flow {                           /* one direction, kept for good */
 	uint32_t next;                  /* its sequence number */
 	uint32_t top;                   /* behind the highest byte (or SYN, FIN) sent */
 	uint32_t acked;                 /* highest acknowledged by the other side */
-	uint32_t isn;
 	uint16_t mss, window;
 	uint16_t ip_id;
 	uint8_t  window_scale, ttl_syn, ttl_min, ttl_max;
@@ -60,7 +66,7 @@ struct flow {                           /* one direction, kept for good */
 };
 
 struct flow_detail {
-	struct tcp_side facts;          /* marks and counts of this period */
+	struct tcp_side *facts;         /* marks and counts of this period: the detail's note.side[] */
 	struct waiting_segment *waiting, *waiting_last; /* out of order */
 	uint32_t waiting_bytes, waiting_segments;
 	int64_t  hole_since_ns;         /* the other side acknowledged beyond a hole at this time; 0: it has not */
@@ -81,8 +87,9 @@ struct flow_detail {
 
 struct detail {
 	struct decoder *decoder;
+	void    *self;                  /* the protocol's state */
 	uint32_t index;                 /* in its slab */
-	struct conn_facts note;         /* speaks, head, icmp, proxy_preface, closer …: side[] is filled when a fact is made */
+	struct conn_facts note;         /* speaks, head, icmp, proxy_preface, closer, side …: the rest is filled when a fact is made */
 	struct flow_detail flow[2];
 	struct exchange *first, *last;  /* open exchanges */
 	uint32_t n_exchanges_open;
@@ -108,16 +115,16 @@ struct conn {
 	struct mark first, syn_ack;     /* first: the SYN, or joined late the first packet captured */
 	int64_t  last_ns;               /* last packet */
 	int64_t  payload_ns;            /* last byte of either side */
-	uint64_t payload_packet, last_packet;
+	uint64_t payload_packet;
 	const struct protocol *protocol;
-	void    *self;                  /* the protocol's state; NULL while idle */
-	struct detail *detail;
+	struct detail *detail;          /* NULL while idle */
 	uint32_t exchanges;
 	uint32_t hash_low;
 	uint32_t rtt_ns;                /* at most 4.29 s */
+	uint32_t last_after;            /* packets from its last payload, or its first packet, to its last packet */
 	uint16_t keep_alive_s, tap;
 	uint8_t  speaks[2];
-	uint8_t  state;                 /* enum conn_state */
+	uint8_t  state : 2;             /* enum conn_state */
 	bool     joined_late : 1, handshake : 1, said_close : 1, copies : 1, limited : 1, probed : 1, used : 1, quiet_end : 1, swapped : 1, swapped_once : 1;
 };
 
@@ -146,6 +153,24 @@ void exchange_settle_done(struct decoder *d, struct conn *c, struct mark at);   
 int64_t exchange_asked_ns(const struct exchange *x);            /* when the last byte of its request so far was sent */
 void exchange_acked(struct conn *c, uint64_t acked_offset, struct mark at);
 void exchange_end_all(struct decoder *d, struct conn *c, enum ending how, struct mark at);
+
+/* The initial sequence number, as far as it is known: the stream's first byte follows it. */
+static inline uint32_t flow_isn(const struct flow *f)
+{
+	return f->next - (uint32_t)f->offset - 1;
+}
+
+static inline uint64_t conn_last_packet(const struct conn *c)
+{
+	return (c->payload_packet != 0 ? c->payload_packet : c->first.packet) + c->last_after;
+}
+
+static inline void conn_note_last(struct conn *c, uint64_t packet)
+{
+	uint64_t base = c->payload_packet != 0 ? c->payload_packet : c->first.packet, after = packet > base ? packet - base : 0;
+
+	c->last_after = after < UINT32_MAX ? (uint32_t)after : UINT32_MAX;
+}
 
 static inline enum side segment_side(const struct conn *c, const struct segment *s)
 {

@@ -114,7 +114,7 @@ static bool timer_room(struct timer_queue *q)
 
 static const int64_t timer_ns[TIMER_COUNT] = {
 	[TIMER_SETTLE] = SETTLE_NS, [TIMER_WAITING] = WAITING_NS, [TIMER_CONN_WAITING] = WAITING_NS,
-	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS, [TIMER_HALF] = HALF_NS,
+	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS,
 };
 
 /* Without memory the time-out is lost: the end of the connection or of the capture still comes. */
@@ -176,7 +176,7 @@ static void timer_conn_waiting(struct decoder *d, const struct timer_entry *e)
 		return;
 	t->waiting_armed = false;
 	if (t->waiting_told || t->first != NULL || t->last_payload.packet == 0 ||
-	    t->flow[SERVER].facts.last_data.packet >= t->flow[CLIENT].facts.last_data.packet)
+	    t->flow[SERVER].facts->last_data.packet >= t->flow[CLIENT].facts->last_data.packet)
 		return;
 	t->waiting_told = true;
 	decoder_conn_fact(d, c, CONN_WAITING, false);
@@ -218,7 +218,7 @@ static void conn_tell_end(struct decoder *d, struct conn *c, enum conn_why why)
 static enum conn_why conn_closed_why(const struct conn *c)
 {
 	bool refused = !c->joined_late && c->syn_ack.packet == 0 && c->exchanges == 0 && c->detail != NULL &&
-	               c->detail->flow[SERVER].facts.rst.at.packet != 0 && c->flow[SERVER].offset == 0;
+	               c->detail->flow[SERVER].facts->rst.at.packet != 0 && c->flow[SERVER].offset == 0;
 
 	return refused ? CONN_REFUSED : CONN_CLOSED;
 }
@@ -256,30 +256,20 @@ static void timer_rest(struct decoder *d, const struct timer_entry *e)
 }
 
 static void half_fact_push(struct decoder *d, const struct half *h, bool final);
-static void half_forget(struct decoder *d, struct half *h);
+static void halves_expire(struct decoder *d);
 
 /* A SYN has waited for a second. Not told of in a flood, where nobody waits for the answer. */
 static void timer_syn(struct decoder *d, const struct timer_entry *e)
 {
 	struct half *h = e->what;
 
-	if (h->used && h->generation == e->generation && h->syns == 1 && d->halves.n < LIMIT_SYN_ONLY / 4)
+	if (h->used && h->generation == e->generation && h->syns == 1 && h->answers == 0 && d->halves.n < LIMIT_SYN_ONLY / 4)
 		half_fact_push(d, h, false);
-}
-
-static void timer_half(struct decoder *d, const struct timer_entry *e)
-{
-	struct half *h = e->what;
-
-	if (!h->used || h->generation != e->generation)
-		return;
-	half_fact_push(d, h, true);
-	half_forget(d, h);
 }
 
 static void (*const timer_fire[TIMER_COUNT])(struct decoder *, const struct timer_entry *) = {
 	[TIMER_SETTLE] = timer_settle, [TIMER_WAITING] = timer_waiting, [TIMER_CONN_WAITING] = timer_conn_waiting,
-	[TIMER_CLOSE] = timer_close, [TIMER_REST] = timer_rest, [TIMER_SYN] = timer_syn, [TIMER_HALF] = timer_half,
+	[TIMER_CLOSE] = timer_close, [TIMER_REST] = timer_rest, [TIMER_SYN] = timer_syn,
 };
 
 void decoder_tick(struct decoder *d, struct mark now)
@@ -298,6 +288,7 @@ void decoder_tick(struct decoder *d, struct mark now)
 			timer_fire[i](d, &e);
 		}
 	}
+	halves_expire(d);
 	if (d->ticks_told) {
 		d->timer_order = UINT64_C(0x7f) << 56;
 		(void)decoder_fact(d, FACT_TICK, sizeof(struct tick_fact), NULL);
@@ -490,7 +481,48 @@ static struct conn *conn_find(struct decoder *d, const struct tuple *t, uint64_t
 	return NULL;
 }
 
+/* ---- addresses met ------------------------------------------------------------------------ */
+
+static uint64_t *met_set(struct decoder *d, const struct endpoint *e, uint64_t *address)
+{
+	*address = hash_bytes(&d->met.key, span_of(e->address, sizeof e->address)) | 1;
+	return d->met.address[*address >> 32 & (MET_SETS - 1)];
+}
+
+static bool met_has(struct decoder *d, const struct endpoint *e)
+{
+	uint64_t address, *set = met_set(d, e, &address);
+
+	for (unsigned i = 0; i < MET_WAYS; i++)
+		if (set[i] == address)
+			return true;
+	return false;
+}
+
+static void met_add(struct decoder *d, const struct endpoint *e)
+{
+	uint64_t address, *set = met_set(d, e, &address);
+	unsigned i = 0;
+
+	while (i < MET_WAYS - 1 && set[i] != address)
+		i++;
+	for (; i > 0; i--)                      /* the latest first */
+		set[i] = set[i - 1];
+	set[0] = address;
+}
+
+void decoder_met(struct decoder *d, const struct conn *c)
+{
+	met_add(d, &c->tuple.end[CLIENT]);
+	met_add(d, &c->tuple.end[SERVER]);
+}
+
 /* ---- half-open ---------------------------------------------------------------------------- */
+
+static struct half *half_at(struct decoder *d, uint32_t index)
+{
+	return slab_at(&d->half_slab, index);
+}
 
 static struct half *half_find(struct decoder *d, const struct tuple *t, uint64_t hash)
 {
@@ -498,7 +530,7 @@ static struct half *half_find(struct decoder *d, const struct tuple *t, uint64_t
 	uint32_t index;
 
 	while ((index = table_find(&d->halves, hash, &at)) != NO_INDEX) {
-		struct half *h = slab_at(&d->half_slab, index);
+		struct half *h = half_at(d, index);
 
 		if (endpoint_equal(&h->tuple.end[0], &t->end[0]) && endpoint_equal(&h->tuple.end[1], &t->end[1]))
 			return h;
@@ -525,8 +557,36 @@ static void half_fact_push(struct decoder *d, const struct half *h, bool final)
 	f->icmp = h->icmp;
 }
 
+static void half_append(struct decoder *d, struct half *h)
+{
+	enum half_list l = h->stranger ? HALF_STRANGER : HALF_KNOWN;
+
+	h->older = d->half_lists.newest[l];
+	h->newer = NO_INDEX;
+	if (h->older != NO_INDEX)
+		half_at(d, h->older)->newer = h->index;
+	else
+		d->half_lists.oldest[l] = h->index;
+	d->half_lists.newest[l] = h->index;
+}
+
+static void half_unlink(struct decoder *d, const struct half *h)
+{
+	enum half_list l = h->stranger ? HALF_STRANGER : HALF_KNOWN;
+
+	if (h->older != NO_INDEX)
+		half_at(d, h->older)->newer = h->newer;
+	else
+		d->half_lists.oldest[l] = h->newer;
+	if (h->newer != NO_INDEX)
+		half_at(d, h->newer)->older = h->older;
+	else
+		d->half_lists.newest[l] = h->older;
+}
+
 static void half_drop(struct decoder *d, struct half *h)
 {
+	half_unlink(d, h);
 	table_remove(&d->halves, h->hash_low, h->index);
 	h->used = false;
 	h->generation++;
@@ -539,24 +599,20 @@ static void half_forget(struct decoder *d, struct half *h)
 	half_drop(d, h);
 }
 
-/* Room for one more: the oldest still there goes first. */
+/* Room for one more. Strangers' are what floods are made of: nobody is told of those that go. */
 static void half_make_room(struct decoder *d)
 {
-	struct timer_queue *q = &d->timers[TIMER_HALF];
+	uint32_t oldest = d->half_lists.oldest[HALF_STRANGER];
 
-	while (d->halves.n >= LIMIT_SYN_ONLY && q->n != 0) {
-		struct timer_entry e = q->entries[q->first];
-		struct half *h = e.what;
-
-		q->first = (q->first + 1) & (q->size - 1);
-		q->n--;
-		if (!h->used || h->generation != e.generation)
-			continue;
-		half_fact_push(d, h, true);
-		half_forget(d, h);
-		decoder_limit(d, "connections_evicted");
-		d->counters.evicted++;
+	if (d->halves.n < LIMIT_SYN_ONLY)
+		return;
+	if (oldest == NO_INDEX) {
+		oldest = d->half_lists.oldest[HALF_KNOWN];
+		half_fact_push(d, half_at(d, oldest), true);
 	}
+	half_forget(d, half_at(d, oldest));
+	decoder_limit(d, "connections_evicted");
+	d->counters.evicted++;
 }
 
 static struct half *half_syn(struct decoder *d, const struct segment *s)
@@ -578,52 +634,152 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 	                    .mss = o.mss, .from = s->from, .ttl = s->ttl, .window_scale = o.window_scale, .tap = s->tap,
 	                    .sack = o.sack_permitted, .timestamps = o.timestamps, .ip_id = s->ip_id,
 	                    .hash_low = (uint32_t)s->hash, .index = index, .generation = h->generation, .used = true };
-	h->id = id_of(d, s);
-	decoder_arm(d, TIMER_SYN, s->at.time_ns, h, h->generation);
-	decoder_arm(d, TIMER_HALF, s->at.time_ns, h, h->generation);
+	h->stranger = !met_has(d, &s->tuple.end[s->from]);
+	half_append(d, h);
+	h->id = id_take(d);
+	id_announce(d, h->id);
+	if (d->halves.n < LIMIT_SYN_ONLY / 4)
+		decoder_arm(d, TIMER_SYN, s->at.time_ns, h, h->generation);
 	return h;
+}
+
+static bool seen_twice(const struct segment *s, uint16_t tap, uint16_t ip_id, uint8_t ttl, int64_t then_ns)
+{
+	int64_t apart = s->at.time_ns - then_ns;
+
+	return ((s->tap != tap || s->ttl != ttl) && apart < 5 * NS_PER_MS) || (s->ip_id == ip_id && s->ip_id != 0 && apart < NS_PER_MS);
 }
 
 /* The SYN again: the same packet seen twice is no resend. */
 static void half_again(struct decoder *d, struct half *h, const struct segment *s)
 {
-	bool copy = (s->tap != h->tap || s->ttl != h->ttl) && s->at.time_ns - h->last.time_ns < 5 * NS_PER_MS;
-
-	if (copy || (s->ip_id == h->ip_id && s->ip_id != 0 && s->at.time_ns - h->last.time_ns < NS_PER_MS))
+	if (seen_twice(s, h->tap, h->ip_id, h->ttl, h->last.time_ns)) {
+		h->copies = true;
 		return;
+	}
 	h->syns++;
 	h->last = s->at;
 	h->ip_id = s->ip_id;
 	half_fact_push(d, h, false);
 }
 
-/* Something else than a SYN came on this pair of ends: it becomes a connection. */
+/* A SYN-ACK for it. Anybody can make one come: it is a connection once somebody acknowledges that. */
+static bool half_answer(struct half *h, const struct segment *s)
+{
+	if (s->from == h->from || (s->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != (TCP_SYN | TCP_ACK) || s->ack != h->isn + 1 ||
+	    s->wire_len != 0 || h->syns == 0 || s->options.len > SYN_ACK_OPTIONS || (h->answers != 0 && s->seq != h->answer_seq))
+		return false;
+	if (h->answers != 0) {
+		if (seen_twice(s, h->answer_tap, h->answer_ip_id, h->answer_ttl, h->answered_last.time_ns)) {
+			h->copies = true;
+		} else {
+			h->answers++;
+			h->answered_last = s->at;
+		}
+		return true;
+	}
+	h->answers = 1;
+	h->answered = h->answered_last = s->at;
+	h->answer_seq = s->seq;
+	h->answer_window = s->window;
+	h->answer_ip_id = s->ip_id;
+	h->answer_tap = s->tap;
+	h->answer_ttl = s->ttl;
+	h->answer_options_len = (uint8_t)s->options.len;
+	if (s->options.len != 0)
+		memcpy(h->answer_options, s->options.at, s->options.len);
+	return true;
+}
+
+static struct segment answer_again(const struct half *h)
+{
+	return (struct segment){ .at = h->answered, .tuple = h->tuple, .from = !h->from, .flags = TCP_SYN | TCP_ACK, .seq = h->answer_seq,
+	                         .ack = h->isn + 1, .window = h->answer_window, .ip_id = h->answer_ip_id, .tap = h->answer_tap,
+	                         .ttl = h->answer_ttl, .options = span_of(h->answer_options, h->answer_options_len) };
+}
+
+static void open_fact_push(struct decoder *d, struct conn *c, const struct segment *s);
+
+/* What its SYN-ACKs said, now that it is a connection. */
+static void conn_answered(struct decoder *d, struct conn *c, const struct half *h)
+{
+	struct segment s = answer_again(h);
+	struct tcp_side *side;
+
+	c->syn_ack = s.at;
+	open_fact_push(d, c, &s);
+	tcp_segment(d, c, &s, SERVER);
+	if (c->detail == NULL)
+		return;
+	side = c->detail->flow[SERVER].facts;
+	side->syns = h->answers;
+	side->syn_last = h->answered_last;
+}
+
+/* Something else than SYN and SYN-ACK came on this pair of ends: it becomes a connection. */
 static struct conn *half_promote(struct decoder *d, struct half *h, const struct segment *s)
 {
+	struct half was = *h;
 	struct conn *c = conn_new(d, &h->tuple, s->hash, h->from, s);
 	struct flow *f;
 	struct tcp_side *side;
 
 	if (c == NULL)
 		return NULL;
-	c->id = h->id;
-	c->first = h->first;
-	c->tap = h->tap;
-	f = &c->flow[CLIENT];
-	*f = (struct flow){ .isn = h->isn, .next = h->isn + 1, .top = h->isn + 1, .acked = h->isn, .mss = h->mss, .window = h->window,
-	                    .window_scale = h->window_scale, .ttl_syn = h->ttl, .ttl_min = h->ttl, .ttl_max = h->ttl, .ip_id = h->ip_id,
-	                    .seq_known = true, .acked_known = true, .syn_seen = true, .sack = h->sack, .timestamps = h->timestamps };
-	c->last_ns = h->last.time_ns;
-	c->last_packet = h->last.packet;
-	if (tcp_detail(d, c)) {
-		side = &c->detail->flow[CLIENT].facts;
-		side->syn_last = h->last;
-		side->syns = h->syns;
-		side->last_seen = h->last;
-		c->detail->note.icmp = h->icmp;
-	}
 	half_drop(d, h);                        /* its id lives on */
+	c->id = was.id;
+	c->first = was.first;
+	c->tap = was.tap;
+	c->copies = was.copies;
+	f = &c->flow[CLIENT];
+	*f = (struct flow){ .next = was.isn + 1, .top = was.isn + 1, .acked = was.isn, .mss = was.mss, .window = was.window,
+	                    .window_scale = was.window_scale, .ttl_syn = was.ttl, .ttl_min = was.ttl, .ttl_max = was.ttl, .ip_id = was.ip_id,
+	                    .seq_known = true, .acked_known = true, .syn_seen = true, .sack = was.sack, .timestamps = was.timestamps };
+	c->last_ns = was.last.time_ns;
+	conn_note_last(c, was.last.packet);
+	if (tcp_detail(d, c)) {
+		side = c->detail->flow[CLIENT].facts;
+		side->syn_last = was.last;
+		side->syns = was.syns;
+		side->last_seen = was.last;
+		c->detail->note.icmp = was.icmp;
+	}
+	if (was.answers != 0)
+		conn_answered(d, c, &was);
 	return c;
+}
+
+/* It is told for the last time. One that was answered is told as what it would have become. */
+static void half_end(struct decoder *d, struct half *h, enum conn_why why)
+{
+	struct segment s = answer_again(h);
+	struct conn *c;
+
+	if (h->answers == 0) {
+		half_fact_push(d, h, true);
+		half_forget(d, h);
+		return;
+	}
+	s.hash = h->hash_low;
+	c = half_promote(d, h, &s);
+	if (c == NULL)
+		return;
+	if (c->detail != NULL)
+		decoder_conn_fact(d, c, why, true);
+	conn_forget(d, c);
+}
+
+static void halves_expire(struct decoder *d)
+{
+	for (unsigned l = 0; l < HALF_LISTS; l++)
+		while (d->half_lists.oldest[l] != NO_INDEX) {
+			struct half *h = half_at(d, d->half_lists.oldest[l]);
+
+			if (h->first.time_ns + HALF_NS > d->now.time_ns)
+				break;
+			d->timer_order = (uint64_t)TIMER_COUNT << 56 | h->first.packet;
+			half_end(d, h, CONN_EVICTED);
+		}
 }
 
 /* ---- packets ------------------------------------------------------------------------------ */
@@ -631,6 +787,8 @@ static struct conn *half_promote(struct decoder *d, struct half *h, const struct
 void decoder_prefetch(struct decoder *d, const struct segment *s)
 {
 	table_prefetch(&d->conns, s->hash);
+	if (d->halves.n != 0)
+		table_prefetch(&d->halves, s->hash);
 }
 
 void decoder_conn_prefetch(struct decoder *d, const struct segment *s)
@@ -658,10 +816,10 @@ static void open_numbers(struct open_fact *f, const struct conn *c, const struct
 		f->isn[side_other(from)] = acks ? s->ack : 0;
 		f->stamp = segment_tsval(s);
 	} else if (from == SERVER) {
-		f->isn[CLIENT] = c->joined_late ? s->ack - 1 : c->flow[CLIENT].isn;
+		f->isn[CLIENT] = c->joined_late ? s->ack - 1 : flow_isn(&c->flow[CLIENT]);
 		f->isn[SERVER] = syn ? s->seq : 0;
 	} else {                                /* the SYN-ACK was not captured, or comes later */
-		f->isn[CLIENT] = c->flow[CLIENT].isn;
+		f->isn[CLIENT] = flow_isn(&c->flow[CLIENT]);
 		f->isn[SERVER] = acks && s->seq == f->isn[CLIENT] + 1 ? s->ack - 1 : 0;
 	}
 }
@@ -705,7 +863,7 @@ static bool conn_reused(const struct conn *c, const struct segment *s, enum side
 {
 	const struct flow *f = &c->flow[from];
 
-	return (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && f->seq_known && f->isn != s->seq;
+	return (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && f->seq_known && flow_isn(f) != s->seq;
 }
 
 static void conn_replace(struct decoder *d, struct conn *c)
@@ -732,7 +890,7 @@ static void decoder_unknown(struct decoder *d, const struct segment *s, struct h
 		half_forget(d, h);
 		h = NULL;
 	}
-	if (h != NULL && s->malformed)
+	if (h != NULL && (s->malformed || half_answer(h, s)))
 		return;
 	if (h == NULL && (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
 		h = half_syn(d, s);
@@ -745,7 +903,7 @@ static void decoder_unknown(struct decoder *d, const struct segment *s, struct h
 		return;
 	if (!c->joined_late && (s->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		c->syn_ack = s->at;
-	if ((s->flags & TCP_RST) == 0)
+	if ((s->flags & TCP_RST) == 0 && !(c->syn_ack.packet != 0 && c->syn_ack.packet != s->at.packet))
 		open_fact_push(d, c, s);
 	if (!s->malformed)
 		tcp_segment(d, c, s, segment_side(c, s));
@@ -857,9 +1015,9 @@ void decoder_icmp(struct decoder *d, struct icmp_fact *f, const struct tuple *qu
 
 		c = conn_joined(d, &s);
 		if (c != NULL) {
-			c->flow[segment_side(c, &s)].isn = seq;
+			c->flow[segment_side(c, &s)].next = seq + 1;
 			c->last_ns = d->now.time_ns;
-			c->last_packet = d->now.packet;
+			conn_note_last(c, d->now.packet);
 			if (tcp_detail(d, c))
 				c->detail->note.icmp = f->note;
 			f->known = true;
@@ -903,13 +1061,6 @@ static int conn_by_first(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int half_by_first(const void *a, const void *b)
-{
-	uint64_t x = (*(struct half *const *)a)->first.packet, y = (*(struct half *const *)b)->first.packet;
-
-	return (x > y) - (x < y);
-}
-
 static void end_conns(struct decoder *d)
 {
 	size_t n = 0;
@@ -939,22 +1090,13 @@ static void end_conns(struct decoder *d)
 
 static void end_halves(struct decoder *d)
 {
-	size_t n = 0;
-	struct half **all = malloc((d->halves.n + 1) * sizeof(struct half *));
+	for (unsigned l = 0; l < HALF_LISTS; l++)
+		while (d->half_lists.oldest[l] != NO_INDEX) {
+			struct half *h = half_at(d, d->half_lists.oldest[l]);
 
-	for (uint32_t i = 0; all != NULL && i < d->half_slab.made; i++) {
-		struct half *h = slab_at(&d->half_slab, i);
-
-		if (h->used && n < d->halves.n)
-			all[n++] = h;
-	}
-	if (n != 0)
-		qsort(all, n, sizeof *all, half_by_first);
-	for (size_t i = 0; i < n; i++) {
-		d->timer_order = UINT64_C(0xf1) << 56 | all[i]->first.packet;
-		half_fact_push(d, all[i], true);
-	}
-	free(all);
+			d->timer_order = UINT64_C(0xf1) << 56 | h->first.packet;
+			half_end(d, h, CONN_CAPTURE_ENDS);
+		}
 }
 
 void decoder_end(struct decoder *d, struct mark last)
@@ -985,6 +1127,9 @@ struct decoder *decoder_new(const struct decode_options *o, struct fact_sink sin
 	d->sink = sink;
 	d->numbering = d->ticks_told = numbering;
 	d->lru_oldest = d->lru_newest = NO_INDEX;
+	d->met.key = hash_key_random();
+	for (unsigned l = 0; l < HALF_LISTS; l++)
+		d->half_lists.oldest[l] = d->half_lists.newest[l] = NO_INDEX;
 	d->max_memory = (o->max_memory != 0 ? o->max_memory : quarter_of_ram()) / (o->threads != 0 ? o->threads : 1);
 	slab_init(&d->conn_slab, sizeof(struct conn), 256);
 	slab_init(&d->half_slab, sizeof(struct half), 256);

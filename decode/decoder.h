@@ -21,9 +21,18 @@ enum { TICK_NS = 50 * 1000 * 1000 };
 enum { CLOSED_KEPT = 16384 };           /* connections that have ended, kept for late packets */
 
 /* Time-outs of one length need no heap: first in, first out. */
-enum timer { TIMER_SETTLE, TIMER_WAITING, TIMER_CONN_WAITING, TIMER_CLOSE, TIMER_REST, TIMER_SYN, TIMER_HALF, TIMER_COUNT };
+enum timer { TIMER_SETTLE, TIMER_WAITING, TIMER_CONN_WAITING, TIMER_CLOSE, TIMER_REST, TIMER_SYN, TIMER_COUNT };
 struct timer_entry { int64_t due_ns; uint64_t armed_by; void *what; uint32_t generation; };
 struct timer_queue { struct timer_entry *entries; size_t first, n, size; };
+
+/* SYNs without an answer, oldest first: apart those from addresses that never completed a handshake, since anybody can
+ * make them up. */
+enum half_list { HALF_KNOWN, HALF_STRANGER, HALF_LISTS };
+struct halves { uint32_t oldest[HALF_LISTS], newest[HALF_LISTS]; };
+
+/* Addresses that took part in a completed handshake, the latest of each set. */
+enum { MET_SETS = 4096, MET_WAYS = 4 };
+struct met { struct hash_key key; uint64_t address[MET_SETS][MET_WAYS]; };
 
 struct exchange_slot { struct exchange x; uint32_t index, generation; bool used; };
 
@@ -48,6 +57,8 @@ struct decoder {
 	uint32_t *free_ids; size_t n_free_ids, free_ids_size, ids_made;
 
 	struct table conns, halves;
+	struct halves half_lists;
+	struct met met;
 	struct left_outs left_outs;
 	struct slab conn_slab, half_slab, detail_slab, exchange_slab;
 	uint32_t lru_oldest, lru_newest;
@@ -83,6 +94,7 @@ void *decoder_alloc(struct decoder *d, size_t size);
 void decoder_release(struct decoder *d, void *p, size_t size);
 
 struct conn *decoder_conn_at(struct decoder *d, uint32_t index);
+void decoder_met(struct decoder *d, const struct conn *c);       /* its handshake is complete */
 void decoder_closed(struct decoder *d, struct conn *c);         /* from now on kept only for late packets */
 
 #endif

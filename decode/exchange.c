@@ -171,12 +171,12 @@ void exchange_request_sent(struct exchange *x, uint64_t wire_offset)
 	x->request_end = wire_offset;
 	x->request_sent = true;
 	if (flow_acked_offset(c, CLIENT) >= wire_offset)        /* its acknowledgement was captured before it */
-		x->f.request_acked = c->detail->flow[CLIENT].facts.acked;
+		x->f.request_acked = c->detail->flow[CLIENT].facts->acked;
 }
 
 int64_t exchange_asked_ns(const struct exchange *x)
 {
-	int64_t last = x->f.request.last.time_ns, sent = x->conn->detail->flow[CLIENT].facts.last_data.time_ns;
+	int64_t last = x->f.request.last.time_ns, sent = x->conn->detail->flow[CLIENT].facts->last_data.time_ns;
 
 	return x->f.stream == 0 && !x->request_sent && sent > last ? sent : last;
 }
@@ -401,7 +401,7 @@ enum { HEAD_REMARKABLE = 4000 };
 static bool client_left(const struct exchange *x)
 {
 	const struct conn *c = x->conn;
-	const struct tcp_side *client = &c->detail->flow[CLIENT].facts;
+	const struct tcp_side *client = c->detail->flow[CLIENT].facts;
 
 	return (c->flow[CLIENT].fin_seen && client->fin.packet <= x->f.response.last.packet) || client->rst.at.packet != 0;
 }

@@ -30,15 +30,15 @@ static const struct protocol *protocol_of(unsigned speaks)
 
 static bool protocol_begin(struct conn *c, bool late)
 {
-	c->self = c->protocol->begin(c, late);
-	return c->self != NULL;
+	c->detail->self = c->protocol->begin(c, late);
+	return c->detail->self != NULL;
 }
 
 static void protocol_end(struct conn *c)
 {
-	if (c->self != NULL)
-		c->protocol->free(c->self);
-	c->self = NULL;
+	if (c->detail->self != NULL)
+		c->protocol->free(c->detail->self);
+	c->detail->self = NULL;
 }
 
 /* The protocol asked to be followed by another: the rest of the piece is the next one's. */
@@ -58,7 +58,7 @@ static void protocol_switch(struct decoder *d, struct conn *c, enum side from, c
 	rest.bytes = span_from(p->bytes, used);
 	rest.offset += used;
 	rest.skipped = rest.missing = 0;
-	want = next->bytes(c->self, from, &rest);
+	want = next->bytes(c->detail->self, from, &rest);
 	c->flow[from].skip_until = want == WANT_NONE ? UINT64_MAX : rest.offset + rest.bytes.len + want;
 	(void)d;
 }
@@ -80,11 +80,11 @@ static void give(struct decoder *d, struct conn *c, enum side from, const struct
 	struct flow *f = &c->flow[from];
 	uint64_t want, end = p->offset + p->bytes.len;
 
-	if (c->self == NULL && !protocol_begin(c, false))
+	if (c->detail->self == NULL && !protocol_begin(c, false))
 		return;
-	want = c->protocol->bytes(c->self, from, p);
+	want = c->protocol->bytes(c->detail->self, from, p);
 	if (want == WANT_SWAP && give_swapped(c, &from))
-		want = c->protocol->bytes(c->self, from, p);
+		want = c->protocol->bytes(c->detail->self, from, p);
 	f = &c->flow[from];
 	if (c->detail->switch_to != NULL)
 		protocol_switch(d, c, from, p);
@@ -265,10 +265,10 @@ static void hand_on_piece(struct decoder *d, struct conn *c, enum side from, str
 static void tell_gap(struct conn *c, enum side from, uint64_t missing, enum why why, struct mark at)
 {
 	c->flow[from].gap_told = true;
-	if (c->protocol != NULL && c->self != NULL)
-		c->protocol->gap(c->self, from, missing, why, at);
+	if (c->protocol != NULL && c->detail->self != NULL)
+		c->protocol->gap(c->detail->self, from, missing, why, at);
 	else if (c->protocol != NULL && protocol_begin(c, true))
-		c->protocol->gap(c->self, from, missing, why, at);
+		c->protocol->gap(c->detail->self, from, missing, why, at);
 }
 
 /* wire_len bytes are next, of which `bytes` were captured: skip, hand on, tell what snaplen cut. */
@@ -315,7 +315,7 @@ static void hand_on(struct decoder *d, struct conn *c, enum side from, struct sp
 				return;
 			continue;
 		}
-		t->facts.cut_bytes += end - start;
+		t->facts->cut_bytes += end - start;
 		d->counters.bytes_cut += c->protocol != NULL || c->speaks[from] == SPEAKS_NOTHING ? end - start : 0;
 		tell_gap(c, from, end - start, WHY_CUT, at);
 		return;
@@ -341,7 +341,7 @@ static void drain(struct decoder *d, struct conn *c, enum side from)
 	}
 	if (f->fin_seen && f->next == t->fin_seq && !f->ended) {
 		f->ended = true;
-		stream_fin(d, c, from, t->facts.fin);
+		stream_fin(d, c, from, t->facts->fin);
 	}
 }
 
@@ -349,7 +349,7 @@ static void drain(struct decoder *d, struct conn *c, enum side from)
 
 static void conflict(struct decoder *d, struct conn *c, enum side from)
 {
-	c->detail->flow[from].facts.conflicting++;
+	c->detail->flow[from].facts->conflicting++;
 	d->counters.conflicting_segments++;
 	c->detail->odd = true;
 }
@@ -486,7 +486,9 @@ void stream_data(struct decoder *d, struct conn *c, enum side from, const struct
 /* What a time-out or the end of the capture brings to light was last seen in a packet of this connection, not in the one that moved the clock. */
 static struct mark own_mark(const struct conn *c, struct mark at)
 {
-	return c->last_packet != 0 && at.packet != c->last_packet ? (struct mark){ c->last_packet, c->last_ns } : at;
+	uint64_t last = conn_last_packet(c);
+
+	return last != 0 && at.packet != last ? (struct mark){ last, c->last_ns } : at;
 }
 
 void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to_offset, enum why why, struct mark at)
@@ -499,7 +501,7 @@ void stream_flush(struct decoder *d, struct conn *c, enum side from, uint64_t to
 	if (to_offset <= f->offset)
 		return;
 	at = own_mark(c, at);
-	t->facts.gap_bytes += missing;
+	t->facts->gap_bytes += missing;
 	d->counters.tcp_gaps++;
 	skip = f->skip_until > f->offset ? f->skip_until - f->offset : 0;
 	if (skip > missing)
@@ -544,7 +546,7 @@ static bool peer_waits(const struct conn *c, enum side from)
 {
 	const struct detail *t = c->detail;
 
-	return t->flow[side_other(from)].facts.last_seen.time_ns > t->flow[from].waiting->at.time_ns && c->flow[from].acked_known;
+	return t->flow[side_other(from)].facts->last_seen.time_ns > t->flow[from].waiting->at.time_ns && c->flow[from].acked_known;
 }
 
 void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct mark at, bool now)
@@ -572,11 +574,9 @@ void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct
 
 static void tell_end(struct conn *c, enum side from, enum ending how, struct mark at)
 {
-	if (c->protocol == NULL || c->self == NULL)
+	if (c->protocol == NULL || c->detail->self == NULL)
 		return;
-	/* A skip under way has seen packets that the protocol has not. */
-	c->detail->note.side[from].last_data = c->detail->flow[from].facts.last_data;
-	c->protocol->end(c->self, from, how, c->flow[from].offset, own_mark(c, at));
+	c->protocol->end(c->detail->self, from, how, c->flow[from].offset, own_mark(c, at));
 }
 
 void stream_fin(struct decoder *d, struct conn *c, enum side from, struct mark at)

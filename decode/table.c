@@ -81,7 +81,7 @@ void table_remove(struct table *t, uint64_t hash, uint32_t index)
 
 void slab_init(struct slab *s, size_t piece, size_t per_block)
 {
-	*s = (struct slab){ .piece = (piece + 15) & ~(size_t)15, .per_block = per_block };
+	*s = (struct slab){ .piece = (piece + 7) & ~(size_t)7, .per_block = per_block };
 }
 
 void slab_clear(struct slab *s)

@@ -18,7 +18,10 @@ bool tcp_detail(struct decoder *d, struct conn *c)
 	t = slab_take(&d->detail_slab, &index);
 	if (t == NULL)
 		return false;
-	*t = (struct detail){ .decoder = d, .index = index };
+	*t = (struct detail){ .decoder = d, .index = index, .flow = { { .facts = &t->note.side[0] }, { .facts = &t->note.side[1] } } };
+	/* At rest before its first byte, the last that it saw was the handshake's end. */
+	if (c->handshake && c->payload_packet == 0)
+		t->syn_ack_acked = (struct mark){ conn_last_packet(c), c->last_ns };
 	d->memory += sizeof *t;
 	if (d->memory > d->memory_peak)
 		d->memory_peak = d->memory;
@@ -30,12 +33,11 @@ void tcp_forget_detail(struct decoder *d, struct conn *c)
 {
 	struct detail *t = c->detail;
 
-	if (c->self != NULL) {
-		c->protocol->free(c->self);
-		c->self = NULL;
-	}
 	if (t == NULL)
 		return;
+	if (t->self != NULL)
+		c->protocol->free(t->self);
+	t->self = NULL;
 	exchange_end_all(d, c, END_EVICTED, d->now);
 	if (t->note.keep_alive_s != 0)
 		c->keep_alive_s = t->note.keep_alive_s;
@@ -64,9 +66,15 @@ void conn_swap(struct conn *c)
 	c->swapped = !c->swapped;
 	if (c->detail != NULL) {
 		struct flow_detail t = c->detail->flow[CLIENT];
+		struct tcp_side side;
 
 		c->detail->flow[CLIENT] = c->detail->flow[SERVER];
 		c->detail->flow[SERVER] = t;
+		side = *t.facts;
+		*t.facts = *c->detail->flow[CLIENT].facts;
+		*c->detail->flow[CLIENT].facts = side;
+		c->detail->flow[SERVER].facts = c->detail->flow[CLIENT].facts;
+		c->detail->flow[CLIENT].facts = t.facts;
 	}
 }
 
@@ -78,15 +86,25 @@ static bool flow_is_quiet(const struct conn *c, enum side s)
 	return t->waiting == NULL && t->hole_since_ns == 0 && t->early_len == 0 && (!f->acked_known || f->acked == f->top);
 }
 
+/* Opened and not asked yet: nothing came since the handshake, which was in order. */
+static bool conn_is_fresh(const struct conn *c)
+{
+	const struct detail *t = c->detail;
+
+	return c->handshake && !c->joined_late && c->payload_packet == 0 && t->syn_ack_acked.packet == conn_last_packet(c) &&
+	       t->flow[CLIENT].facts->syns <= 1 && t->flow[SERVER].facts->syns <= 1 && t->note.icmp.at.packet == 0;
+}
+
 /* Back to what an idle connection keeps, where all that was open ended well. */
 void tcp_rest(struct decoder *d, struct conn *c)
 {
 	struct detail *t = c->detail;
 
-	if (t == NULL || t->odd || t->first != NULL || c->flow[CLIENT].fin_seen || c->flow[SERVER].fin_seen || c->exchanges == 0 || t->tls != NULL ||
+	if (t == NULL || t->odd || t->first != NULL || c->flow[CLIENT].fin_seen || c->flow[SERVER].fin_seen || t->tls != NULL ||
+	    (c->exchanges == 0 && !conn_is_fresh(c)) ||
 	    !flow_is_quiet(c, CLIENT) || !flow_is_quiet(c, SERVER))
 		return;
-	if (c->self != NULL && (c->protocol->idle == NULL || !c->protocol->idle(c->self)))
+	if (t->self != NULL && (c->protocol->idle == NULL || !c->protocol->idle(t->self)))
 		return;
 	tcp_forget_detail(d, c);
 }
@@ -97,7 +115,7 @@ static void side_facts(const struct conn *c, enum side s, struct tcp_side *f)
 {
 	const struct flow *w = &c->flow[s];
 
-	f->isn = w->isn;
+	f->isn = w->seq_known ? flow_isn(w) : 0;
 	f->mss = w->mss;
 	f->window_scale = w->window_scale;
 	f->sack = w->sack;
@@ -122,8 +140,6 @@ void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f)
 		if (t->note.keep_alive_s != 0)
 			c->keep_alive_s = t->note.keep_alive_s;
 		*f = t->note;
-		f->side[CLIENT] = t->flow[CLIENT].facts;
-		f->side[SERVER] = t->flow[SERVER].facts;
 		f->handshake = t->syn_ack_acked;
 	}
 	memcpy(f->end, c->tuple.end, sizeof f->end);
@@ -137,7 +153,7 @@ void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f)
 	if (f->side[CLIENT].syns == 0 && !c->joined_late)
 		f->side[CLIENT].syns = 1;
 	f->first = c->first;
-	f->last = (struct mark){ c->last_packet, c->last_ns };
+	f->last = (struct mark){ conn_last_packet(c), c->last_ns };
 	f->rtt_ns = c->rtt_ns;
 	f->joined_late = c->joined_late;
 	f->one_way = !c->flow[CLIENT].seq_known || !c->flow[SERVER].seq_known;
@@ -197,10 +213,10 @@ static void note_rtt(struct conn *c, int64_t ns)
 static void segment_syn(struct conn *c, const struct segment *s, enum side from)
 {
 	struct flow *f = &c->flow[from];
-	struct tcp_side *side = &c->detail->flow[from].facts;
+	struct tcp_side *side = c->detail->flow[from].facts;
 	struct tcp_options o;
 
-	if (f->syn_seen && f->isn == s->seq) {
+	if (f->syn_seen && flow_isn(f) == s->seq) {
 		side->syns++;
 		side->syn_last = s->at;
 		if (from == SERVER && c->handshake)
@@ -213,7 +229,6 @@ static void segment_syn(struct conn *c, const struct segment *s, enum side from)
 		c->first = s->at;
 	}
 	segment_options(s->options, &o);
-	f->isn = s->seq;
 	f->next = f->top = s->seq + 1;
 	f->offset = 0;
 	f->acked = s->seq;
@@ -227,7 +242,7 @@ static void segment_syn(struct conn *c, const struct segment *s, enum side from)
 	side->syn_last = s->at;
 	if (from == SERVER) {
 		c->syn_ack = s->at;
-		if (!c->joined_late && c->detail->flow[CLIENT].facts.syns == 1)
+		if (!c->joined_late && c->detail->flow[CLIENT].facts->syns == 1)
 			note_rtt(c, s->at.time_ns - c->first.time_ns);
 	}
 }
@@ -242,35 +257,34 @@ static void flow_acked(struct decoder *d, struct conn *c, enum side side, const 
 	if (!f->seq_known) {                    /* nothing of this side captured yet: its acknowledgements tell where it is */
 		f->seq_known = f->acked_known = true;
 		f->next = f->top = f->acked = s->ack;
-		f->isn = s->ack - 1;
 		return;
 	}
 	if (!f->acked_known) {
 		f->acked = s->ack;
 		f->acked_known = true;
-		t->facts.acked = s->at;
+		t->facts->acked = s->at;
 	}
 	advance = conn_seq_after(s->ack, f->acked);
 	if (advance == 0 || advance > UINT32_C(1) << 30)
 		return;
 	f->acked = s->ack;
-	t->facts.acked = s->at;
+	t->facts->acked = s->at;
 	if (conn_seq_after(s->ack, f->top) != 0)
 		f->top = s->ack;                /* sent, and not captured (yet) */
 	if (t->oldest_known && conn_seq_after(s->ack, t->oldest_seq) != 0) {
-		uint32_t len = t->facts.unacked_len;
+		uint32_t len = t->facts->unacked_len;
 
-		if (len > t->facts.acked_len)
-			t->facts.acked_len = len;
+		if (len > t->facts->acked_len)
+			t->facts->acked_len = len;
 		t->oldest_known = false;
-		t->facts.unacked = (struct mark){ 0, 0 };
-		t->facts.unacked_len = 0;
-		t->facts.resends_unacked = 0;
-		t->facts.later_acked = false;
-		t->facts.smaller_passed = 0;
+		t->facts->unacked = (struct mark){ 0, 0 };
+		t->facts->unacked_len = 0;
+		t->facts->resends_unacked = 0;
+		t->facts->later_acked = false;
+		t->facts->smaller_passed = 0;
 	}
-	if (f->fin_seen && s->ack == t->fin_seq + 1 && t->facts.fin_acked.packet == 0)
-		t->facts.fin_acked = s->at;
+	if (f->fin_seen && s->ack == t->fin_seq + 1 && t->facts->fin_acked.packet == 0)
+		t->facts->fin_acked = s->at;
 	if (conn_seq_after(s->ack, f->next) != 0 && t->hole_since_ns == 0 && s->ack != t->fin_seq + 1)
 		t->hole_since_ns = s->at.time_ns;
 	if (side == CLIENT && c->detail->first != NULL)
@@ -291,15 +305,15 @@ static void flow_sacked(struct flow_detail *t, const struct segment *s)
 
 		if (conn_seq_after(o.sack[i].left, s->ack) == 0)
 			continue;               /* D-SACK, RFC 2883 */
-		t->facts.later_acked = true;
-		if (len > t->facts.smaller_passed)
-			t->facts.smaller_passed = len;
+		t->facts->later_acked = true;
+		if (len > t->facts->smaller_passed)
+			t->facts->smaller_passed = len;
 	}
 }
 
 static void note_window(struct conn *c, const struct segment *s, enum side from)
 {
-	struct tcp_side *side = &c->detail->flow[from].facts;
+	struct tcp_side *side = c->detail->flow[from].facts;
 
 	c->flow[from].window = s->window;
 	if (s->window == 0) {
@@ -315,8 +329,9 @@ static void segment_ack(struct decoder *d, struct conn *c, const struct segment 
 {
 	enum side other = side_other(from);
 
-	if (from == CLIENT && !c->handshake && c->syn_ack.packet != 0 && s->ack == c->flow[SERVER].isn + 1 && (s->flags & TCP_SYN) == 0) {
+	if (from == CLIENT && !c->handshake && c->syn_ack.packet != 0 && s->ack == flow_isn(&c->flow[SERVER]) + 1 && (s->flags & TCP_SYN) == 0) {
 		c->handshake = true;
+		decoder_met(d, c);
 		c->detail->syn_ack_acked = s->at;
 		if (!c->joined_late)            /* else half of the path's round trip is not known */
 			note_rtt(c, s->at.time_ns - c->syn_ack.time_ns < NS_PER_S ? s->at.time_ns - c->syn_ack.time_ns : 0);
@@ -332,10 +347,10 @@ static void segment_ack(struct decoder *d, struct conn *c, const struct segment 
  * these ports. RFC 9293 3.10.7.4, RFC 5961 4 */
 static bool segment_is_strange_ack(struct conn *c, const struct segment *s, enum side from)
 {
-	struct tcp_side *side = &c->detail->flow[from].facts;
+	struct tcp_side *side = c->detail->flow[from].facts;
 
 	if (from != SERVER || c->joined_late || c->syn_ack.packet != 0 || (s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
-	    s->ack == c->flow[CLIENT].isn + 1)
+	    s->ack == flow_isn(&c->flow[CLIENT]) + 1)
 		return false;
 	if (side->strange_ack.packet == 0)
 		side->strange_ack = s->at;
@@ -349,12 +364,12 @@ static bool is_probe(struct conn *c, const struct segment *s, enum side from)
 {
 	struct flow *f = &c->flow[from];
 	struct flow_detail *t = &c->detail->flow[from];
-	struct tcp_side *peer = &c->detail->flow[side_other(from)].facts;
+	struct tcp_side *peer = c->detail->flow[side_other(from)].facts;
 
 	if (s->wire_len > 1)
 		return false;
 	if (s->seq + 1 == f->top && s->seq == f->acked - 1 && f->acked_known) {
-		t->facts.keepalive_probes++;    /* RFC 9293 3.8.4; RFC 1122 4.2.3.6 */
+		t->facts->keepalive_probes++;    /* RFC 9293 3.8.4; RFC 1122 4.2.3.6 */
 		if (peer->window_zero.packet != 0)
 			peer->zero_probes++;
 		return true;
@@ -371,20 +386,20 @@ static void note_resend(struct conn *c, const struct segment *s, enum side from)
 	struct flow *f = &c->flow[from];
 	struct flow_detail *t = &c->detail->flow[from];
 
-	t->facts.resends++;
-	t->facts.last_resend = s->at;
-	if (t->facts.first_resend.packet == 0)
-		t->facts.first_resend = s->at;
+	t->facts->resends++;
+	t->facts->last_resend = s->at;
+	if (t->facts->first_resend.packet == 0)
+		t->facts->first_resend = s->at;
 	if (!t->oldest_known && f->acked_known && s->seq == f->acked) {
 		t->oldest_known = true;
 		t->oldest_seq = s->seq;
-		t->facts.unacked = s->at;
-		t->facts.unacked_len = s->wire_len;
+		t->facts->unacked = s->at;
+		t->facts->unacked_len = s->wire_len;
 	}
 	if (t->oldest_known && s->seq == t->oldest_seq) {
-		t->facts.resends_unacked++;
-		if (s->wire_len < t->facts.unacked_len && s->wire_len != 0)
-			t->facts.unacked_len = s->wire_len;     /* a GSO segment sent again in its real size */
+		t->facts->resends_unacked++;
+		if (s->wire_len < t->facts->unacked_len && s->wire_len != 0)
+			t->facts->unacked_len = s->wire_len;     /* a GSO segment sent again in its real size */
 	}
 }
 
@@ -393,14 +408,14 @@ static void note_new_data(struct conn *c, const struct segment *s, enum side fro
 	struct flow *f = &c->flow[from];
 	struct flow_detail *t = &c->detail->flow[from];
 
-	if (t->facts.first_data.packet == 0)
-		t->facts.first_data = s->at;
-	t->facts.last_data = s->at;
+	if (t->facts->first_data.packet == 0)
+		t->facts->first_data = s->at;
+	t->facts->last_data = s->at;
 	if (!t->oldest_known && (!f->acked_known || conn_seq_after(s->seq, f->acked) == 0)) {
 		t->oldest_known = true;
 		t->oldest_seq = s->seq;
-		t->facts.unacked = s->at;
-		t->facts.unacked_len = s->wire_len;
+		t->facts->unacked = s->at;
+		t->facts->unacked_len = s->wire_len;
 	}
 }
 
@@ -416,18 +431,17 @@ static void segment_payload(struct decoder *d, struct conn *c, const struct segm
 	if (!f->seq_known) {
 		f->seq_known = true;
 		f->next = f->top = seq;
-		f->isn = seq - 1;
 	}
 	if (is_probe(c, s, from))
 		return;
-	if (t->facts.rst.at.packet != 0 && t->facts.data_after_rst.packet == 0) {
-		t->facts.data_after_rst = s->at;
+	if (t->facts->rst.at.packet != 0 && t->facts->data_after_rst.packet == 0) {
+		t->facts->data_after_rst = s->at;
 		c->detail->odd = true;
 	}
-	if (c->joined_late && t->facts.first_data.packet == 0 && f->offset == 0 && (int32_t)(end - f->next) <= 0)
+	if (c->joined_late && t->facts->first_data.packet == 0 && f->offset == 0 && (int32_t)(end - f->next) <= 0)
 		f->next = seq;                  /* acknowledged before it was captured (out of order), or sent again: still the first seen */
 	ahead = (int32_t)(seq - f->next);
-	if ((int32_t)(end - f->top) <= 0 && conn_seq_after(f->top, seq) != 0 && (ahead < 0 || t->waiting != NULL || t->facts.last_data.packet != 0)) {
+	if ((int32_t)(end - f->top) <= 0 && conn_seq_after(f->top, seq) != 0 && (ahead < 0 || t->waiting != NULL || t->facts->last_data.packet != 0)) {
 		bool fills = ahead == 0 || (ahead > 0 && t->hole_since_ns != 0);
 
 		if (!fills || (t->oldest_known && seq == t->oldest_seq))
@@ -447,6 +461,7 @@ static void segment_payload(struct decoder *d, struct conn *c, const struct segm
 	stream_data(d, c, from, s, f->offset + (uint64_t)(int64_t)ahead);
 	c->payload_packet = s->at.packet;
 	c->payload_ns = s->at.time_ns;
+	c->last_after = 0;
 	c->detail->last_payload = s->at;
 }
 
@@ -490,7 +505,7 @@ static void segment_fin(struct decoder *d, struct conn *c, const struct segment 
 	}
 	f->fin_seen = true;
 	t->fin_seq = at;
-	t->facts.fin = s->at;
+	t->facts->fin = s->at;
 	if (conn_seq_after(at + 1, f->top) != 0)
 		f->top = at + 1;
 	note_closing(c, s, from, CLOSING_FIN);
@@ -518,7 +533,7 @@ static bool rst_fits(const struct conn *c, const struct segment *s, enum side fr
 static void note_rst(struct conn *c, const struct segment *s, enum side from, bool fits)
 {
 	struct flow *f = &c->flow[from], *o = &c->flow[side_other(from)];
-	struct rst *r = &c->detail->flow[from].facts.rst;
+	struct rst *r = &c->detail->flow[from].facts->rst;
 	struct tcp_options options;
 
 	r->count++;
@@ -541,7 +556,7 @@ static void segment_rst(struct decoder *d, struct conn *c, const struct segment 
 	struct detail *t = c->detail;
 	bool fits = rst_fits(c, s, from);
 	/* A client that answers a strange ACK by RST goes on connecting. */
-	bool connecting = from == CLIENT && !c->joined_late && c->syn_ack.packet == 0 && t->flow[SERVER].facts.strange_ack.packet != 0;
+	bool connecting = from == CLIENT && !c->joined_late && c->syn_ack.packet == 0 && t->flow[SERVER].facts->strange_ack.packet != 0;
 
 	note_rst(c, s, from, fits);
 	if (!fits || connecting) {
@@ -586,7 +601,6 @@ static void flow_place(struct flow *f, uint32_t seq)
 	if (!f->seq_known || f->offset != 0 || (off < FAR && off > -FAR))
 		return;
 	f->next = f->top = seq;
-	f->isn = seq - 1;
 	f->acked_known = false;
 }
 
@@ -603,12 +617,12 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 		c->copies = true;
 		return;
 	}
-	c->last_packet = s->at.packet;
+	conn_note_last(c, s->at.packet);
 	if (s->at.time_ns > c->last_ns)
 		c->last_ns = s->at.time_ns;
-	if (c->joined_late && t->facts.last_seen.packet == 0)
+	if (c->joined_late && t->facts->last_seen.packet == 0)
 		flow_place(&c->flow[from], s->seq);
-	t->facts.last_seen = s->at;
+	t->facts->last_seen = s->at;
 	if ((s->flags & TCP_RST) != 0) {
 		if ((s->flags & TCP_ACK) != 0)
 			flow_acked(d, c, side_other(from), s);
@@ -640,14 +654,11 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 
 void tcp_end(struct decoder *d, struct conn *c, enum ending how, struct mark at)
 {
-	if (c->detail == NULL && c->self == NULL)
+	if (c->detail == NULL)
 		return;
-	if (tcp_detail(d, c)) {
-		stream_check_hole(d, c, CLIENT, at, true);
-		stream_check_hole(d, c, SERVER, at, true);
-	}
+	stream_check_hole(d, c, CLIENT, at, true);
+	stream_check_hole(d, c, SERVER, at, true);
 	stream_end(d, c, how, at);
-	if (c->detail != NULL)
-		exchange_end_all(d, c, how, at);
+	exchange_end_all(d, c, how, at);
 	c->state = CONN_ENDED;
 }
