@@ -834,6 +834,7 @@ static void open_fact_push(struct decoder *d, struct conn *c, const struct segme
 	f->syn = c->joined_late ? (struct mark){ 0, 0 } : c->first;
 	f->syn_ack = c->syn_ack;
 	open_numbers(f, c, s);
+	f->ttl = c->syn_ack.packet == s->at.packet ? s->ttl : 0;
 	f->joined_late = c->joined_late;
 }
 

@@ -189,6 +189,7 @@ struct open_fact {                      /* FACT_OPEN */
 	struct mark syn, syn_ack;       /* packet 0 where joined late */
 	uint32_t isn[2];                /* joined late: where each side stood in the first segment; 0: unknown */
 	uint32_t stamp;                 /* joined late: that segment's TSval; 0: none */
+	uint8_t ttl;                    /* of the SYN-ACK; 0: not captured */
 	bool joined_late;
 };
 

@@ -229,6 +229,10 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 				   .capture_first_ns = c->first_ns,
 				   .capture_last_ns = c->last_ns,
 				   .final = final };
+	if (m->gateway != NO_GATEWAY) {
+		out->backs = c->roles->gateways[m->gateway].backs[0];
+		out->n_backs = c->roles->gateways[m->gateway].n_backs;
+	}
 	fill_client(out, m, a);
 	out->trials = arena_alloc(a, (m->n_trials + 1) * sizeof *out->trials);
 	earlier = m->earlier != NULL ? arena_alloc(a, sizeof *earlier) : NULL;

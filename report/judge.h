@@ -34,6 +34,8 @@ struct case_file {
 	struct trial *trials;                   /* in order of time */
 	unsigned n_trials;
 	struct endpoint front;                  /* the gateway's; port 0: unknown */
+	const uint8_t *backs;                   /* its addresses towards upstreams, where known: 16 bytes each */
+	unsigned n_backs;
 	bool     reaches_upstreams;             /* this gateway reached upstreams (or tried to) elsewhere in the capture */
 	bool     ambiguous;                     /* several upstream exchanges fit and differ in cause: trials are the candidates */
 	bool     client_encrypted;              /* there is a front, encrypted without keys */

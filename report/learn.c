@@ -20,6 +20,7 @@ enum {
 	REUSE_CANDIDATES = 4,
 	QUEUE_EVENTS = 64,
 	CONN_CACHE = 4096,
+	OPENED_SECONDS = 64,
 	IDLE_CLOSE_MS = 200 /* a close sooner after the last byte is no idle limit */
 };
 
@@ -60,7 +61,8 @@ struct server {
 
 struct host {
 	struct lru_entry entry;
-	struct events opened; /* by it */
+	uint32_t opened[OPENED_SECONDS]; /* by it, in each second of the last; by second modulo their number */
+	int64_t opened_s; /* the newest of them */
 	uint8_t ttl_min, ttl_max;
 };
 
@@ -151,11 +153,6 @@ static void forget_server(void *ctx, struct lru_entry *e)
 			l->cache[i].server = NULL;
 }
 
-static void forget_host(void *ctx, struct lru_entry *e)
-{
-	events_clear(ctx, &((struct host *)e)->opened);
-}
-
 struct learned *learned_new(void)
 {
 	struct learned *l = calloc(1, sizeof *l);
@@ -164,7 +161,7 @@ struct learned *learned_new(void)
 		return NULL;
 	l->budget = EVENTS_BUDGET;
 	l->servers = lru_new(sizeof(struct server), SERVERS_MAX, forget_server, l);
-	l->hosts = lru_new(sizeof(struct host), HOSTS_MAX, forget_host, l);
+	l->hosts = lru_new(sizeof(struct host), HOSTS_MAX, NULL, NULL);
 	if (l->servers == NULL || l->hosts == NULL) {
 		learned_free(l);
 		return NULL;
@@ -405,18 +402,40 @@ static void learn_conn(struct learned *l, const struct conn_fact *f)
 		learn_close(l, s, c->closed, f->head.conn, c->idle_ns, c->exchanges, false);
 }
 
+/* More than a ring could hold: a gateway has some 28,000 ports for one upstream. */
+static void learn_opened(struct host *h, int64_t time_ns)
+{
+	int64_t second = time_ns / NS_PER_S;
+
+	if (second > h->opened_s) {
+		if (second - h->opened_s >= OPENED_SECONDS)
+			memset(h->opened, 0, sizeof h->opened);
+		else
+			for (int64_t s = h->opened_s + 1; s <= second; s++)
+				h->opened[s % OPENED_SECONDS] = 0;
+		h->opened_s = second;
+	}
+	if (second >= 0 && h->opened_s - second < OPENED_SECONDS)
+		h->opened[second % OPENED_SECONDS]++;
+}
+
 static void learn_open(struct learned *l, const struct open_fact *f)
 {
 	struct server *s = server_get(l, &f->end[SERVER], LRU_COLD);
 	struct host *h = host_get(l, f->end[CLIENT].address, LRU_COLD);
+	struct host *server = f->ttl != 0 ? host_get(l, f->end[SERVER].address, LRU_COLD) : NULL;
 	struct mark at = f->syn_ack.packet != 0 ? f->syn_ack : f->head.at;
 
+	if (s != NULL)
+		ttl_widen(&s->ttl_min, &s->ttl_max, f->ttl);
+	if (server != NULL)
+		ttl_widen(&server->ttl_min, &server->ttl_max, f->ttl);
 	if (s != NULL && !f->joined_late) {
 		s->seen.connections++;
 		events_add(l, &s->opened, at, f->head.conn);
 	}
 	if (h != NULL && !f->joined_late)
-		events_add(l, &h->opened, f->syn.packet != 0 ? f->syn : at, f->head.conn);
+		learn_opened(h, f->syn.packet != 0 ? f->syn.time_ns : at.time_ns);
 }
 
 static void learn_syn(struct learned *l, const struct syn_fact *f)
@@ -586,8 +605,12 @@ void learned_queue(const struct learned *l, const struct endpoint *server, int64
 		out->unacked += v->sign == QUEUE_UNACKED;
 		out->acked_unanswered += v->sign == QUEUE_ACKED_UNANSWERED;
 		out->syn_ack_resent += v->sign == QUEUE_SYN_ACK_RESENT;
-		if (out->example.packet == 0 || v->at.packet < out->example.packet)
-			out->example = v->at;
+		if (v->sign == QUEUE_SYN_DROPPED) {
+			if (out->dropped.packet == 0 || v->at.packet < out->dropped.packet)
+				out->dropped = v->at;
+		} else if (out->unserved.packet == 0 || v->sign == QUEUE_ACKED_UNANSWERED) {
+			out->unserved = v->at;
+		}
 	}
 }
 
@@ -607,17 +630,16 @@ unsigned learned_attempts_from(const struct learned *l, const uint8_t address[st
 {
 	struct lru_key k = lru_key_address(address);
 	const struct host *h = lru_find(l->hosts, &k);
+	int64_t from, to;
 	unsigned n = 0;
 
 	if (h == NULL)
 		return 0;
-	for (uint32_t i = 0, kept = h->opened.kept; i < kept; i++) {
-		const struct event *v = events_back(&h->opened, i);
-
-		if (v->time_ns < from_ns - disorder_ns)
-			break;
-		n += v->time_ns >= from_ns && v->time_ns <= to_ns;
-	}
+	from = h->opened_s - OPENED_SECONDS + 1;
+	from = from_ns / NS_PER_S > from ? from_ns / NS_PER_S : from;
+	to = to_ns / NS_PER_S < h->opened_s ? to_ns / NS_PER_S : h->opened_s;
+	for (int64_t s = from > 0 ? from : 0; s <= to; s++)
+		n += h->opened[s % OPENED_SECONDS];
 	return n;
 }
 

@@ -46,13 +46,17 @@ unsigned learned_closed_together(const struct learned *l, const struct endpoint 
 
 /* Admitted connections (handshake done) to this server whose first request was acknowledged and never answered, or never
  * acknowledged, opened between the two times: the signs of a full accept queue. */
-struct queue_signs { unsigned syn_dropped, unacked, acked_unanswered, syn_ack_resent; struct mark example; };
+struct queue_signs {
+	unsigned syn_dropped, unacked, acked_unanswered, syn_ack_resent;
+	struct mark dropped, unserved;  /* examples: a SYN that was dropped; of the others the request (one acknowledged, where there is one) */
+};
 void learned_queue(const struct learned *l, const struct endpoint *server, int64_t from_ns, int64_t to_ns, struct queue_signs *out);
 
 /* Hop limits that this address and port (port 0: any) has sent with, RSTs left out: false if none was seen. */
 bool learned_ttl(const struct learned *l, const struct endpoint *e, uint8_t *min, uint8_t *max);
 
-/* Connections opened from a gateway's back address between the two times, to anybody. */
+/* Connections opened from a gateway's back address between the two times, to anybody; in whole seconds, and of the last minute before
+ * the newest. */
 unsigned learned_attempts_from(const struct learned *l, const uint8_t address[static 16], int64_t from_ns, int64_t to_ns);
 
 /* Does what is kept of this server's past still reach back to this time? Where not, an older verdict knew more. */

@@ -426,6 +426,9 @@ bool rule_reset_before_response(const struct look *l, struct finding *f)
 	prove_before_response(l, f, waited);
 	if (f->arena != NULL && l->up->ttl_min != 0 && same_flow_ttl(l))
 		note(f, l->end, "not by a device in between: hop limit %u, as the upstream's other packets", l->up->rst.ttl);
+	/* MECHANISMS 1: a live socket's RST has ACK; a kernel that has no socket for the segment sends RST alone, with window 0. */
+	if (up_closed(l, CLOSING_RST) && happened(l->up->syn) && (l->x == NULL || l->x->ordinal == 1) && l->up->rst.window == 0)
+		note(f, l->end, "RST alone: its kernel holds no such connection: an accept queue that is full (tcp_abort_on_overflow), or a host that restarted");
 	detail_before_response(l, f, waited);
 	if (accepted_only(l))
 		say(f, "%s accepted the connection and reset it %s later, before the gateway could send its request.", l->upstream, time_text(waited, time));

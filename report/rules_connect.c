@@ -97,6 +97,7 @@ bool rule_port_reuse_conflict(const struct look *l, struct finding *f)
 bool rule_connection_refused(const struct look *l, struct finding *f)
 {
 	char time[TIME_TEXT];
+	struct endpoint host;
 	uint8_t low, high;
 	int64_t after;
 
@@ -105,7 +106,9 @@ bool rule_connection_refused(const struct look *l, struct finding *f)
 	after = l->up->rst.at.time_ns - last_syn(l).time_ns;
 	note(f, last_syn(l), "%s sent SYN to %s", l->gateway, l->upstream);
 	note(f, l->up->rst.at, "%s answered with RST after %s: nobody listens there", l->upstream, time_text(after, time));
-	if (f->arena != NULL && learned_ttl(l->c->learned, &l->t->upstream, &low, &high) && l->up->rst.ttl != 0 &&
+	host = l->t->upstream;
+	host.port = 0;          /* its other ports may answer */
+	if (f->arena != NULL && learned_ttl(l->c->learned, &host, &low, &high) && l->up->rst.ttl != 0 &&
 	    (l->up->rst.ttl + 1 < low || l->up->rst.ttl > high + 1))
 		note(f, l->up->rst.at, "its hop limit is %u, that of the address's other packets %u to %u: a firewall may have refused in its place",
 		     l->up->rst.ttl, low, high);
@@ -280,7 +283,7 @@ static bool syn_dropped(const struct look *l, struct finding *f)
 	if (last_syn(l).packet != first.packet)
 		note(f, last_syn(l), "the last of them");
 	if (queued)
-		note(f, q.example, "a connection that the same listener had admitted: handshake done, request %s",
+		note(f, q.unserved, "a connection that the same listener had admitted: handshake done, request %s",
 		     q.acked_unanswered != 0 ? "acknowledged, not answered" : "never acknowledged");
 	else
 		note(f, when, "another connection to the same listener, answered: it is up");
@@ -307,7 +310,7 @@ static bool never_taken(const struct look *l, struct finding *f)
 	at_most(f, q.unacked > 1 ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM);
 	note_request(l, f);
 	note(f, l->gw->last_resend, "sent again %u times, never acknowledged", l->gw->resends_unacked);
-	note(f, q.example, "a connection to the same listener, opened within a second of this one, whose request was acknowledged");
+	note(f, q.unserved, "a connection to the same listener, opened within a second of this one, whose request was acknowledged");
 	note_answer(l, f);
 	detail_count(f, "unacknowledged", q.unacked);
 	detail_count(f, "admitted_unanswered", q.acked_unanswered);
@@ -329,7 +332,7 @@ static bool died_in_queue(const struct look *l, struct finding *f)
 		return false;
 	note_request(l, f);
 	note(f, l->x->request_acked, "acknowledged by the kernel of %s", l->upstream);
-	note(f, q.example, "meanwhile a SYN to the same listener was dropped: its queue was full");
+	note(f, q.dropped, "meanwhile a SYN to the same listener was dropped: its queue was full");
 	note(f, l->end, "%s reset the connection, never having read the request", l->upstream);
 	note_answer(l, f);
 	detail_count(f, "syns_dropped", q.syn_dropped);
@@ -344,13 +347,21 @@ bool rule_accept_queue_overflow(const struct look *l, struct finding *f)
 	return syn_ack_resent(l, f) || syn_dropped(l, f) || never_taken(l, f) || died_in_queue(l, f);
 }
 
+/* A SYN-ACK for which the gateway had no socket any more: it had given up, and its kernel answered with RST. */
+static bool syn_ack_too_late(const struct look *l)
+{
+	return l->conn != NULL && happened(l->up->syn) && !happened(l->conn->handshake) && l->gw->bytes == 0 && !happened(l->gw->fin) &&
+	       l->gw->rst.kind == RST_ALONE && before(l->up->syn, l->gw->rst.at);
+}
+
 bool rule_connect_timeout(const struct look *l, struct finding *f)
 {
 	struct mark first;
 	char time[TIME_TEXT];
+	bool late = syn_ack_too_late(l);
 	int64_t waited;
 
-	if (l->t == NULL || l->x != NULL || l->brief != NULL || handshake_begun(l) || (l->conn != NULL && happened(l->up->rst.at)))
+	if (l->t == NULL || l->x != NULL || l->brief != NULL || (handshake_begun(l) && !late) || (l->conn != NULL && happened(l->up->rst.at)))
 		return false;
 	first = first_syn(l);
 	if (!happened(first) || (!silent_enough(l, first) && last_syn(l).time_ns - first.time_ns < ABSENCE_NS))
@@ -359,11 +370,15 @@ bool rule_connect_timeout(const struct look *l, struct finding *f)
 	note(f, first, "%s sent SYN to %s", l->gateway, l->upstream);
 	if (last_syn(l).packet != first.packet)
 		note(f, last_syn(l), "sent again, %u in all; no SYN-ACK, no RST, no ICMP", syn_count(l));
+	if (late)
+		note(f, l->up->syn, "SYN-ACK came too late, %s after the first SYN: %s had given up and answered it with RST",
+		     time_text(l->up->syn.time_ns - first.time_ns, time), l->gateway);
 	note_answer(l, f);
 	detail_seconds(f, "waited_s", waited);
 	detail_count(f, "syns", syn_count(l));
-	say(f, "%s never answered: %u SYN%s in %s and neither SYN-ACK, RST nor ICMP came back.", l->upstream, syn_count(l),
-	    syn_count(l) == 1 ? "" : "s", time_text(waited, time));
+	say(f, late ? "%s answered too late: %u SYN%s in %s, and its SYN-ACK came when the gateway had given up."
+	            : "%s never answered: %u SYN%s in %s and neither SYN-ACK, RST nor ICMP came back.",
+	    l->upstream, syn_count(l), syn_count(l) == 1 ? "" : "s", time_text(waited, time));
 	return true;
 }
 
@@ -372,14 +387,36 @@ bool rule_connect_timeout(const struct look *l, struct finding *f)
 /* Linux gives about 28,000 ports to one destination and keeps each 60 s in TIME_WAIT (ip-sysctl, ip_local_port_range). */
 enum { PORTS_NEARLY_USED_UP = 25000 };
 
-static const char *why_not_tried(const struct look *l, int64_t answered_after)
+static unsigned attempts_in_the_last_minute(const struct case_file *c, const uint8_t address[static 16])
 {
-	const struct case_file *c = l->c;
+	int64_t asked_ns = c->client->x.request.first.time_ns;
 
-	if (learned_attempts_from(c->learned, c->front.address, c->client->x.request.first.time_ns - 60 * NS_PER_S,
-	                          c->client->x.request.first.time_ns) >= PORTS_NEARLY_USED_UP)
+	return learned_attempts_from(c->learned, address, asked_ns - 60 * NS_PER_S, asked_ns);
+}
+
+static bool ports_used_up(const struct case_file *c)
+{
+	for (unsigned i = 0; i < c->n_backs; i++)
+		if (attempts_in_the_last_minute(c, c->backs + (size_t)16 * i) >= PORTS_NEARLY_USED_UP)
+			return true;
+	return attempts_in_the_last_minute(c, c->front.address) >= PORTS_NEARLY_USED_UP;
+}
+
+/* A failure before it explains nothing once that upstream has answered again. */
+static const struct trial *still_failing(const struct case_file *c)
+{
+	const struct trial *t = c->earlier;
+	struct mark when;
+
+	return t != NULL && !learned_answered_between(c->learned, &t->upstream, t->ended.time_ns, c->client->x.request.first.time_ns,
+	                                              UINT32_MAX, &when) ? t : NULL;
+}
+
+static const char *why_not_tried(const struct look *l, const struct trial *earlier, int64_t answered_after)
+{
+	if (ports_used_up(l->c))
 		return "ports-exhausted";
-	if (c->earlier != NULL)
+	if (earlier != NULL)
 		return "no-live-upstream";
 	/* It did nothing for a while and then refused: the request waited for a free connection. */
 	if (answered_after >= ABSENCE_NS)
@@ -390,6 +427,7 @@ static const char *why_not_tried(const struct look *l, int64_t answered_after)
 bool rule_no_upstream_attempt(const struct look *l, struct finding *f)
 {
 	const struct case_file *c = l->c;
+	const struct trial *earlier;
 	char time[TIME_TEXT], upstream[ENDPOINT_TEXT], front[ENDPOINT_TEXT];
 	const char *reason;
 	int64_t after;
@@ -399,19 +437,21 @@ bool rule_no_upstream_attempt(const struct look *l, struct finding *f)
 	if (f->arena == NULL)
 		return true;
 	after = happened(l->gave_up) ? l->gave_up.time_ns - c->client->x.request.first.time_ns : 0;
-	reason = why_not_tried(l, after);
+	earlier = still_failing(c);
+	reason = why_not_tried(l, earlier, after);
 	endpoint_text(&c->front, front);
 	note(f, c->client->x.request.first, "the client's request to %s", front);
 	note_answer(l, f);
-	if (c->earlier != NULL) {
-		int cause = judge_trial(c, c->earlier);
+	if (earlier != NULL) {
+		int cause = judge_trial(c, earlier);
 
-		note(f, c->earlier->began, "the failure before it: %s, %s", endpoint_text(&c->earlier->upstream, upstream),
+		note(f, earlier->began, "the failure before it: %s, %s", endpoint_text(&earlier->upstream, upstream),
 		     cause >= 0 ? cause_row((unsigned)cause)->name : "failed");
 	}
 	detail_word(f, "reason", reason);
 	detail_seconds(f, "answered_after_s", after);
-	at_most(f, c->earlier != NULL ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM);
+	/* Without a reason in the capture its packets may be what is missing. */
+	at_most(f, earlier != NULL || reason[0] == 'p' ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM);
 	say(f, "%s answered by itself after %s and sent nothing to any upstream, although it reaches upstreams elsewhere in this capture.",
 	    front, time_text(after, time));
 	return true;

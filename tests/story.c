@@ -4,7 +4,8 @@
 #include "replay.h"
 
 enum {
-	ETHERNET = 14, IPV4 = 20, TCP = 20, UDP = 8, MSS = 1460, PACKET_TIME_US = 100, HOSTS_MAX = 256, CONNS_MAX = 512,
+	ETHERNET = 14, IPV4 = 20, TCP = 20, UDP = 8, MSS = 1460, PACKET_TIME_US = 100, HOSTS_MAX = 256,
+	PORTS_FROM = 40000, CONNS_MAX = 65536 - PORTS_FROM,
 	TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16,
 	HOST_GATEWAY = 1, HOST_UPSTREAM = 7, HOST_CLIENT = 9, HOST_DNS = 53, HOST_ROUTER = 254
 };
@@ -15,7 +16,7 @@ struct end {
 	uint32_t next;                          /* sequence number that it will use */
 	uint32_t peer_next;                     /* what it acknowledges; 0: nothing has come yet */
 	bool     syn_sent;
-	uint8_t  last[MSS];                     /* its last segment with data */
+	uint8_t *last;                          /* its last segment with data, MSS bytes at most */
 	size_t   last_len;
 	uint32_t last_seq;
 };
@@ -28,8 +29,8 @@ struct story_memory {
 	int64_t now_ns;
 	uint8_t upstream;
 	uint16_t ip_id[HOSTS_MAX];
-	struct connection conns[CONNS_MAX];
-	int n_conns, front, back;
+	struct connection *conns;
+	int n_conns, conns_size, front, back;
 	uint8_t *bytes;
 	size_t used, size;
 	struct record *records;
@@ -37,7 +38,7 @@ struct story_memory {
 	size_t last_ip;                         /* where the last packet of the connection behind has its IP header */
 	bool judged;
 	struct replay judgement;
-	char cause[64];
+	char cause[64], causes[512], said[8192];
 };
 
 /* ---- bytes -------------------------------------------------------------------------------- */
@@ -152,13 +153,17 @@ static int begin(struct story *s, uint8_t client, uint8_t server, uint16_t serve
 {
 	struct story_memory *m = s->m;
 	int n = m->n_conns;
-	struct connection *c = &m->conns[n];
+	struct connection *c;
 
 	if (n == CONNS_MAX)
 		abort();
-	m->n_conns++;
+	if (n == m->conns_size) {
+		m->conns_size = 2 * n + 16;
+		m->conns = must(realloc(m->conns, (size_t)m->conns_size * sizeof *m->conns));
+	}
+	c = &m->conns[m->n_conns++];
 	*c = (struct connection){ .open = true };
-	c->end[CLIENT] = (struct end){ .host = client, .port = (uint16_t)(40000 + n), .next = 1000000u * (uint32_t)(n + 1) };
+	c->end[CLIENT] = (struct end){ .host = client, .port = (uint16_t)(PORTS_FROM + n), .next = 1000000u * (uint32_t)(n + 1) };
 	c->end[SERVER] = (struct end){ .host = server, .port = server_port, .next = 7000000u * (uint32_t)(n + 1) };
 	c->end[CLIENT].peer_next = 0;
 	c->end[SERVER].peer_next = 0;
@@ -167,12 +172,19 @@ static int begin(struct story *s, uint8_t client, uint8_t server, uint16_t serve
 
 /* ---- segments ----------------------------------------------------------------------------- */
 
-static size_t syn_options(struct out *o)
+static void syn_options(struct out *o)
 {
 	const uint8_t options[12] = { 2, 4, MSS >> 8, MSS & 0xff, 1, 3, 3, 7, 4, 2, 1, 1 };  /* MSS, window scale, SACK permitted */
 
 	out_bytes(o, options, sizeof options);
-	return sizeof options;
+}
+
+/* RFC 2018 3 */
+static void sack_option(struct out *o, const struct end *peer)
+{
+	out_u32(o, 0x0101050a);
+	out_u32(o, peer->last_seq);
+	out_u32(o, peer->last_seq + (uint32_t)peer->last_len);
 }
 
 /* Sends a segment whose header says seq and ack just so. */
@@ -180,7 +192,7 @@ static void put_segment(struct story *s, struct end *from, const struct end *to,
                         const void *bytes, size_t n)
 {
 	struct story_memory *m = s->m;
-	size_t options = (flags & TCP_SYN) != 0 ? 12 : 0, len = ETHERNET + IPV4 + TCP + options + n;
+	size_t options = (flags & TCP_SYN) != 0 || s->next.sacks ? 12 : 0, len = ETHERNET + IPV4 + TCP + options + n;
 	struct out o = new_packet(m, len);
 
 	if (m->back >= 0 && (from == &m->conns[m->back].end[CLIENT] || from == &m->conns[m->back].end[SERVER]))
@@ -195,8 +207,10 @@ static void put_segment(struct story *s, struct end *from, const struct end *to,
 	out_u8(&o, flags);
 	out_u16(&o, s->next.window_set ? s->next.window : (flags & TCP_RST) != 0 ? 0 : 501);
 	out_u32(&o, 0);                 /* checksum, urgent pointer */
-	if (options != 0)
+	if ((flags & TCP_SYN) != 0)
 		syn_options(&o);
+	else if (s->next.sacks)
+		sack_option(&o, to);
 	out_bytes(&o, bytes, n);
 	put_packet(s, len);
 }
@@ -216,7 +230,8 @@ static void say(struct story *s, int who, unsigned flags, const void *bytes, siz
 	if (arrives && (to->peer_next == 0 || to->peer_next == seq))
 		to->peer_next = seq + more;
 	if (n != 0) {
-		from->last_len = n < sizeof from->last ? n : sizeof from->last;
+		from->last_len = n < MSS ? n : MSS;
+		from->last = must(realloc(from->last, MSS));
 		memcpy(from->last, bytes, from->last_len);
 		from->last_seq = seq;
 	}
@@ -664,6 +679,34 @@ const char *story_cause(struct story *s)
 		return cause_row(r->incidents[0]->cause)->name;
 	snprintf(s->m->cause, sizeof s->m->cause, "%u incidents", r->n_incidents);
 	return s->m->cause;
+}
+
+const char *story_causes(struct story *s)
+{
+	const struct report *r = story_report(s);
+	size_t n = 0, room = sizeof s->m->causes;
+
+	s->m->causes[0] = '\0';
+	for (unsigned i = 0; r != NULL && i < r->n_incidents && n < room; i++)
+		n += (size_t)snprintf(s->m->causes + n, room - n, "%s%s", i != 0 ? ", " : "", cause_row(r->incidents[i]->cause)->name);
+	return n != 0 ? s->m->causes : "none";
+}
+
+const char *story_said(struct story *s)
+{
+	const struct report *r = story_report(s);
+	size_t n = 0, room = sizeof s->m->said;
+
+	s->m->said[0] = '\0';
+	for (unsigned i = 0; r != NULL && i < r->n_incidents; i++) {
+		const struct incident *it = r->incidents[i];
+
+		for (unsigned k = 0; k < it->n_evidence && n < room; k++)
+			n += (size_t)snprintf(s->m->said + n, room - n, "%s\n", it->evidence[k].text);
+		if (n < room)
+			n += (size_t)snprintf(s->m->said + n, room - n, "%s\n", it->summary);
+	}
+	return s->m->said;
 }
 
 static const struct detail *detail_named(struct story *s, const char *name)

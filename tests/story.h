@@ -39,6 +39,7 @@ struct story_next {
 	int32_t  ack_off;
 	bool     window_set;    /* announce `window`, as the header has it */
 	uint16_t window;
+	bool     sacks;         /* selectively acknowledges the peer's last segment with data */
 	bool     unseen;        /* it was sent and arrived, but is not in the capture */
 	bool     lost;          /* it is in the capture, but never arrives: nothing acknowledges it */
 	uint32_t snaplen;       /* bytes kept; 0: all */
@@ -123,6 +124,8 @@ struct span story_packet(const struct story *s, unsigned number);
 const struct report *story_report(struct story *s);              /* decodes and judges, once; NULL: it could not */
 const struct incident *story_incident(struct story *s);          /* the only one, or the first; NULL: none */
 const char *story_cause(struct story *s);                        /* "none"; "2 incidents" … where not one */
+const char *story_causes(struct story *s);                       /* of all incidents in their order: "response-timeout, packet-loss" */
+const char *story_said(struct story *s);                         /* of all incidents: evidence texts and summary, a line each */
 const char *story_word(struct story *s, const char *detail);     /* "" where the incident lacks it */
 int64_t story_detail_ns(struct story *s, const char *detail);    /* -1 likewise */
 int64_t story_detail_count(struct story *s, const char *detail);
@@ -130,8 +133,11 @@ bool story_has_evidence(struct story *s, unsigned packet);
 bool story_write(const struct story *s, const char *path);       /* as pcap */
 
 #define CHECK_CAUSE(s, cause)            CHECK_STR(story_cause(s), (cause))
-#define CHECK_CONFIDENCE(s, confidence)  CHECK_STR(story_incident(s) != NULL ? \
-		confidence_name(story_incident(s)->confidence) : "none", (confidence))
+#define CHECK_CONFIDENCE(s, level)       CHECK_STR(story_incident(s) != NULL ? \
+		confidence_name(story_incident(s)->confidence) : "none", (level))
+#define CHECK_CAUSES(s, causes)          CHECK_STR(story_causes(s), (causes))
+#define CHECK_SAID(s, part)              CHECK_HAS(story_said(s), (part))
+#define CHECK_UNSAID(s, part)            CHECK(strstr(story_said(s), (part)) == NULL)
 #define CHECK_EVIDENCE(s, packet)        CHECK(story_has_evidence((s), (packet)))
 
 #endif

@@ -419,7 +419,7 @@ static void queue(struct story *s)
 {
 	ask(s);
 	only_syn(s, 2);
-	s->learned.queue = (struct queue_signs){ .acked_unanswered = 2, .example = at(8, 0) };
+	s->learned.queue = (struct queue_signs){ .acked_unanswered = 2, .unserved = at(8, 0) };
 	told(s, 504, 2000);
 }
 static void syn_timeout(struct story *s) { queue(s); s->learned.queue = (struct queue_signs){ 0 }; }

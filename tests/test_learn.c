@@ -161,7 +161,7 @@ TEST(dropped_syns_are_signs_of_a_full_queue)
 	teach(l, &f); /* again, about the same connection */
 	learned_queue(l, &up, t0, t0 + NS_PER_S, &signs);
 	CHECK_INT(signs.syn_dropped, 1);
-	CHECK_INT(signs.example.packet, f.first.packet);
+	CHECK_INT(signs.dropped.packet, f.first.packet);
 	learned_free(l);
 }
 
