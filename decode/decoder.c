@@ -207,7 +207,8 @@ static void conn_tell_end(struct decoder *d, struct conn *c, enum conn_why why)
 	struct detail *t = c->detail;
 
 	exchange_settle_done(d, c, d->now);
-	if (t != NULL && !t->odd && c->exchanges != 0 && why == CONN_CLOSED)
+	/* One side's FIN tells as much where the capture, or memory, ends before the other's. */
+	if (t != NULL && !t->odd && c->exchanges != 0 && (why == CONN_CLOSED || t->note.closing != CLOSING_NONE))
 		close_fact_push(d, c);
 	else if (t != NULL && (why == CONN_CLOSED || why == CONN_REFUSED || t->odd || c->exchanges == 0))
 		decoder_conn_fact(d, c, why, true);

@@ -297,7 +297,7 @@ static void flow_sacked(struct flow_detail *t, const struct segment *s)
 {
 	struct tcp_options o;
 
-	if (s->options.len <= 12)
+	if (s->options.len < 10)                /* one block; without time stamps it may be all there is */
 		return;
 	segment_options(s->options, &o);
 	for (unsigned i = 0; i < o.n_sack; i++) {
@@ -640,6 +640,8 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 		segment_payload(d, c, s, from);
 		from = segment_side(c, s);      /* the sides may have been told apart by it */
 		t = &c->detail->flow[from];
+	} else if ((s->flags & (TCP_SYN | TCP_FIN)) == 0) {
+		(void)is_probe(c, s, from);     /* Linux probes a closed window, and an idle peer, with no byte at all */
 	}
 	c->flow[from].ip_id = s->ip_id;
 	if (t->hole_since_ns != 0 || t->waiting != NULL || c->detail->flow[side_other(from)].hole_since_ns != 0 ||

@@ -222,6 +222,20 @@ bool encrypted_and_unanswered(const struct look *l)
 	       l->gw->resends_unacked == 0;
 }
 
+bool probes_unanswered(const struct look *l)
+{
+	const struct tcp_side *up = l->up;
+
+	return l->conn != NULL && happened(up->window_zero) && up->zero_probes > 1 && up->last_seen.packet == up->window_zero.packet;
+}
+
+bool expects_100(const struct look *l)
+{
+	const struct exchange_facts *x = l->x;
+
+	return x != NULL && (x->request.signs & SIGN_EXPECT_100) != 0 && x->request.head_complete && x->n_interim == 0 && x->request.body_bytes == 0;
+}
+
 struct mark request_at(const struct look *l)
 {
 	if (l->x != NULL)

@@ -99,6 +99,10 @@ static inline bool heard(const struct look *l)
 }
 /* A request inside TLS without keys: the gateway's first application data, after which nothing came. */
 bool encrypted_and_unanswered(const struct look *l);
+/* The upstream closed its window, and was never heard of again although it was probed. */
+bool probes_unanswered(const struct look *l);
+/* `Expect: 100-continue` was sent, and neither the body nor an interim response after it. */
+bool expects_100(const struct look *l);
 bool same_flow_ttl(const struct look *l);                       /* the upstream's RST has the hop limit of its other packets */
 /* The request's first byte on the wire, or of its connection where there is none. */
 struct mark request_at(const struct look *l);

@@ -59,10 +59,12 @@ static bool was_idle(const struct look *l)
 	return l->x->reused || l->conn->joined_late;    /* a connection that was there before the capture had a use */
 }
 
-/* The closing packet had not seen the request: it does not acknowledge its last byte. */
+/* The closing packet had not seen the request: it does not acknowledge its last byte, nor of one that is not whole any. */
 static bool close_not_knowing(const struct look *l, struct mark close)
 {
-	return !happened(l->x->request_acked) || before(close, l->x->request_acked);
+	struct mark acked = l->x->request.complete ? l->x->request_acked : l->gw->acked;
+
+	return !happened(acked) || before(acked, l->x->request.first) || before(close, acked);
 }
 
 static struct mark first_close_of_up(const struct look *l)

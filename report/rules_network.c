@@ -48,7 +48,7 @@ static bool response_too_big(const struct look *l)
 
 	if (up->gap_bytes == 0 || !full_size(l->gw, (uint32_t)(up->gap_bytes < UINT32_MAX ? up->gap_bytes : UINT32_MAX)))
 		return false;
-	return up->bytes_acked + up->gap_bytes < up->bytes && l->x != NULL && !l->x->response.complete && !up_ended(l) &&
+	return up->bytes_acked + up->gap_bytes < up->bytes && l->x != NULL && (!l->x->response.complete || l->x->response.missing != 0) && !up_ended(l) &&
 	       silent_enough(l, up->last_data);
 }
 
@@ -114,7 +114,7 @@ bool rule_idle_connection_lost(const struct look *l, struct finding *f)
 	if (!request_never_acked(l) || !x->reused || x->idle_ns < NS_PER_S || happened(l->up->fin) || happened(l->up->rst.at))
 		return false;
 	/* The first segment after the pause itself must be the one that was lost. */
-	if (before(l->gw->unacked, x->request.first))
+	if (before(l->gw->unacked, x->request.first) || (happened(l->gw->acked) && before(x->request.first, l->gw->acked)))
 		return false;
 	if (!learned_answered_between(l->c->learned, &l->t->upstream, x->request.first.time_ns - OTHERS_BEFORE_NS,
 	                              l->gave_up.time_ns + OTHERS_AFTER_NS, l->fact->head.conn, &when) &&
@@ -182,12 +182,35 @@ static bool request_lost(const struct look *l)
 	return silent_enough(l, l->gw->unacked);
 }
 
+/* A closed window is the upstream's; probes of it that nobody answers are the path's. */
+static bool probes_lost(const struct look *l, struct finding *f)
+{
+	char time[TIME_TEXT];
+
+	if (!probes_unanswered(l) || l->answered || up_ended(l) || !silent_enough(l, l->up->window_zero))
+		return false;
+	note_request(l, f);
+	note(f, l->up->window_zero, "%s announced window 0, and nothing more came from it: %u probes of the window were not answered", l->upstream,
+	     l->up->zero_probes);
+	note(f, l->gave_up, "then the gateway gave up");
+	note_answer(l, f);
+	detail_word(f, "direction", "to-upstream");
+	detail_count(f, "probes", l->up->zero_probes);
+	detail_seconds(f, "waited_s", waited_ns(l, l->up->window_zero));
+	at_most(f, CONFIDENCE_MEDIUM);
+	say(f, "Packets between the gateway and %s are lost: it had closed its window, and none of %u probes in %s was answered.", l->upstream,
+	    l->up->zero_probes, time_text(waited_ns(l, l->up->window_zero), time));
+	return true;
+}
+
 bool rule_packet_loss(const struct look *l, struct finding *f)
 {
 	bool request = request_lost(l);
 	const struct tcp_side *side;
 	char time[TIME_TEXT];
 
+	if (probes_lost(l, f))
+		return true;
 	if (!request && !(l->conn != NULL && response_lost(l)))
 		return false;
 	side = request ? l->gw : l->up;

@@ -9,7 +9,7 @@ bool rule_request_stall(const struct look *l, struct finding *f)
 	char time[TIME_TEXT];
 
 	if (x == NULL || !happened(l->up->window_zero) || l->answered || up_ended(l) || happened(x->request_acked) ||
-	    !silent_enough(l, l->up->window_zero))
+	    probes_unanswered(l) || !silent_enough(l, l->up->window_zero))
 		return false;
 	note_request(l, f);
 	note(f, l->up->window_zero, "%s announced window 0: it takes no more of the request", l->upstream);
@@ -58,7 +58,9 @@ bool rule_stalled_mid_response(const struct look *l, struct finding *f)
 static bool request_arrived(const struct look *l)
 {
 	/* Where nothing was sent again no acknowledgement was missed; where only one side was captured no silence can be seen. */
-	return l->x->request.complete && heard(l) && (happened(l->x->request_acked) || l->gw->resends_unacked == 0);
+	bool acked = happened(l->x->request_acked) || (expects_100(l) && !happened(l->gw->unacked) && happened(l->gw->acked));
+
+	return (l->x->request.complete || expects_100(l)) && heard(l) && (acked || l->gw->resends_unacked == 0);
 }
 
 bool rule_response_timeout(const struct look *l, struct finding *f)
@@ -73,7 +75,7 @@ bool rule_response_timeout(const struct look *l, struct finding *f)
 	since = x != NULL ? x->request.last : l->tls->first_application[CLIENT];
 	if (!silent_enough(l, since))
 		return false;
-	expected_100 = x != NULL && (x->request.signs & SIGN_EXPECT_100) != 0 && x->n_interim == 0 && x->request.body_bytes == 0;
+	expected_100 = expects_100(l);
 	note_request(l, f);
 	if (x != NULL) {
 		note(f, x->request_acked, "%s acknowledged the request: it was not lost", l->upstream);

@@ -293,6 +293,26 @@ void story_resend(struct story *s, int who)
 	put_segment(s, from, to, from->last_seq, from->peer_next, TCP_ACK | TCP_PSH, from->last, from->last_len);
 }
 
+void story_again(struct story *s, int who, unsigned packet)
+{
+	struct cursor c = cursor_of(story_packet(s, packet));
+	enum side side;
+	struct connection *conn = connection_of(s, who, &side);
+	uint8_t payload[MSS];
+	uint32_t seq;
+	size_t header;
+
+	cur_skip(&c, ETHERNET + IPV4 + 4);
+	seq = cur_u32(&c);
+	cur_skip(&c, 4);
+	header = (size_t)(cur_u8(&c) >> 4) * 4;
+	cur_skip(&c, header - 13);
+	if (c.failed || c.rest.len > sizeof payload)
+		abort();
+	memcpy(payload, c.rest.at, c.rest.len);         /* the next packet may move the others */
+	put_segment(s, &conn->end[side], &conn->end[side_other(side)], seq, conn->end[side].peer_next, TCP_ACK | TCP_PSH, payload, c.rest.len);
+}
+
 /* RFC 9293 3.8.4: SEG.SEQ = SND.NXT-1. */
 void story_probe(struct story *s, int who)
 {

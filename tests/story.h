@@ -104,6 +104,7 @@ void story_rst(struct story *s, int who);                        /* as for a con
 void story_rst_ack(struct story *s, int who);
 void story_refuse(struct story *s);                              /* the upstream's RST,ACK to the last SYN */
 void story_resend(struct story *s, int who);                     /* its last segment with data, again */
+void story_again(struct story *s, int who, unsigned packet);     /* that packet's segment, again */
 void story_probe(struct story *s, int who);                      /* keep-alive: one byte before the next, none carried */
 
 /* A filter leaves out packets `from` to `to`, counted from 1. */
