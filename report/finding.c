@@ -216,10 +216,8 @@ bool encrypted_and_unanswered(const struct look *l)
 {
 	const struct tls_facts *t = l->tls;
 
-	/* Session tickets (RFC 8446 4.6.1) may come after it: they are no application data. */
-	return l->x == NULL && l->brief == NULL && t != NULL && t->handshake_done && happened(t->first_application[CLIENT]) &&
-	       t->application_bytes[SERVER] == 0 && (!happened(l->end) || before(t->first_application[CLIENT], l->end)) &&
-	       l->gw->resends_unacked == 0;
+	return l->x == NULL && l->brief == NULL && t != NULL && t->handshake_done && t->turns != 0 && !happened(t->turn_first[SERVER]) &&
+	       (!happened(l->end) || before(t->turn_first[CLIENT], l->end)) && l->gw->resends_unacked == 0;
 }
 
 bool probes_unanswered(const struct look *l)

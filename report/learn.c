@@ -368,7 +368,8 @@ static void learn_exchange(struct learned *l, const struct exchange_fact *f)
 		return;
 	s->seen.answered++;
 	s->seen.last_answer = x->response.first;
-	if (f->conn.proxy_preface && x->response.head_complete)
+	/* 400 is what a server says that takes the preface for a request. */
+	if (f->conn.proxy_preface && x->response.head_complete && x->status != 400)
 		s->seen.proxy_answered++;
 	if (x->ordinal <= 1)
 		learn_speech(s, &f->conn);

@@ -30,7 +30,7 @@ struct server_seen {
 	uint64_t connections, answered;         /* connections that got a SYN-ACK; requests with a response (any protocol) */
 	uint64_t refused, syn_unanswered;
 	uint64_t http1, http2, tls;             /* connections on which it spoke this */
-	uint64_t proxy_answered;                /* connections with a PROXY preface that got an HTTP answer */
+	uint64_t proxy_answered;                /* connections with a PROXY preface that got an HTTP answer, 400 left out */
 	uint8_t  foreign;                       /* enum speaks of another protocol it spoke; 0: none */
 	uint64_t largest_head_passed;           /* largest response header section whose exchange ended well at the gateway */
 	struct mark last_answer;                /* last response of any kind from it */

@@ -97,7 +97,8 @@ static inline bool heard(const struct look *l)
 {
 	return l->conn != NULL && !l->conn->one_way && l->up->ttl_max != 0;
 }
-/* A request inside TLS without keys: the gateway's first application data, after which nothing came. */
+/* A request inside TLS without keys: the gateway's application data of the last turn, after which nothing came but session
+ * tickets (RFC 8446 4.6.1). */
 bool encrypted_and_unanswered(const struct look *l);
 /* The upstream closed its window, and was never heard of again although it was probed. */
 bool probes_unanswered(const struct look *l);

@@ -354,7 +354,7 @@ static struct mark asked_at(const struct look *l)
 {
 	if (l->x != NULL)
 		return l->x->request.last;
-	return encrypted_and_unanswered(l) ? l->tls->first_application[CLIENT] : l->conn->handshake;
+	return encrypted_and_unanswered(l) ? l->tls->turn_last[CLIENT] : l->conn->handshake;
 }
 
 static bool before_response(const struct look *l)
@@ -383,7 +383,7 @@ static void prove_before_response(const struct look *l, struct finding *f, int64
 			if (l->x->n_interim != 0)
 				note(f, l->x->interim_at, "%s sent an interim %u, which is no response", l->upstream, l->x->interim[0]);
 		} else {
-			note(f, l->tls->first_application[CLIENT], "%s sent application data inside TLS", l->gateway);
+			note(f, l->tls->turn_first[CLIENT], "%s sent application data inside TLS", l->gateway);
 		}
 		note(f, l->end, "%s closed with %s %s after the request, before any byte of a response", l->upstream, closing_text(l), time);
 		if (l->x != NULL && l->x->reused && l->x->idle_ns >= 0)

@@ -73,17 +73,17 @@ bool rule_gateway_closed(const struct look *l, struct finding *f)
 	return true;
 }
 
-/* It took an interim response (RFC 9110 15.2) for the end of the exchange. */
+/* It took an interim response (RFC 9110 15.2) for the end of the exchange: closed at once, or is known to, whatever came
+ * after. */
 static bool tripped_on_interim(const struct look *l)
 {
 	const struct exchange_facts *x = l->x;
 
 	if (x == NULL || x->n_interim == 0 || x->interim[0] == 101 || !l->failed || l->client == NULL)
 		return false;
-	if (gw_closed(l) && !before(l->conn->closed, x->interim_at) &&
-	    l->conn->closed.time_ns - x->interim_at.time_ns < ABSENCE_NS)
-		return true;
-	return x->response.complete;
+	if (x->response.complete && !(gw_closed(l) && before(l->conn->closed, x->response.last)))
+		return l->c->model->trips_on_interim;
+	return gw_closed(l) && !before(l->conn->closed, x->interim_at) && l->conn->closed.time_ns - x->interim_at.time_ns < ABSENCE_NS;
 }
 
 static bool whole_and_valid(const struct look *l)
@@ -127,6 +127,8 @@ bool rule_gateway_refused(const struct look *l, struct finding *f)
 	detail_count(f, "upstream_status", l->x != NULL ? l->x->status : l->brief != NULL ? l->brief->status : 0);
 	if (interim)
 		detail_count(f, "interim", l->x->interim[0]);
+	if (interim && l->c->model->name[0] != '\0' && !l->c->model->trips_on_interim)
+		at_most(f, CONFIDENCE_MEDIUM);
 	if (!interim)
 		at_most(f, l->t->matched == MATCHED_ORDER ? CONFIDENCE_LOW : CONFIDENCE_HIGH);
 	if (interim)

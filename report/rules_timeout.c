@@ -72,7 +72,7 @@ bool rule_response_timeout(const struct look *l, struct finding *f)
 
 	if (l->conn == NULL || l->brief != NULL || up_ended(l) || l->answered || (x != NULL ? !request_arrived(l) : !encrypted_and_unanswered(l)))
 		return false;
-	since = x != NULL ? x->request.last : l->tls->first_application[CLIENT];
+	since = x != NULL ? x->request.last : l->tls->turn_last[CLIENT];
 	if (!silent_enough(l, since))
 		return false;
 	expected_100 = expects_100(l);

@@ -268,7 +268,8 @@ bool rule_tls_handshake_timeout(const struct look *l, struct finding *f)
 	if (!in_handshake(l) || up_ended(l))
 		return false;
 	since = happened(l->up->last_data) ? l->up->last_data : l->tls->client_hello;
-	if (!silent_enough(l, since))
+	/* What the upstream has not got whole (a hello of two segments, say) it cannot answer: rule_packet_loss. */
+	if (!silent_enough(l, since) || (happened(l->gw->unacked) && l->gw->resends_unacked != 0))
 		return false;
 	note_hello(l, f);
 	note(f, l->up->first_data, "%s began its part of the handshake", l->upstream);
@@ -443,8 +444,7 @@ static bool preface_refused(const struct look *l, struct finding *f, const struc
 	bool says = l->x != NULL && l->x->status == 400;
 	char time[TIME_TEXT];
 
-	/* A 400 to this preface is an answer, too: it may be the one that was counted. */
-	if (!l->conn->proxy_preface || seen->proxy_answered > (says ? 1 : 0))
+	if (!l->conn->proxy_preface || seen->proxy_answered != 0)
 		return false;
 	if (!says && (l->answered || !up_ended(l)) && !(l->answered && l->x != NULL && l->x->status == 0))
 		return false;

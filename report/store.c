@@ -99,8 +99,11 @@ static void know_exchange(struct kept *k, const struct exchange_fact *f)
 
 static void know_conn(struct kept *k, const struct conn_fact *f)
 {
+	const struct tls_facts *tls = fact_tls(f, &f->conn);
+
 	memcpy(k->end, f->conn.end, sizeof k->end);
-	k->begin = f->conn.first;
+	/* Of requests inside TLS, without keys, the last is what the connection's end may explain. */
+	k->begin = tls != NULL && tls->turns > 1 ? tls->turn_first[CLIENT] : f->conn.first;
 	k->last = f->conn.first;
 	k->final = f->final;
 	strike_conn(k, &f->conn);

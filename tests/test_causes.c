@@ -531,6 +531,8 @@ static void tls_wants_certificate(struct story *s)      /* TLS 1.3: the alert co
 	s->handshake.tls.client_certificate_empty = true;
 	s->handshake.tls.application_bytes[CLIENT] = 80;
 	s->handshake.f.conn.side[CLIENT].last_data = s->handshake.tls.first_application[CLIENT] = at(18, 8);
+	s->handshake.tls.turn_first[CLIENT] = s->handshake.tls.turn_last[CLIENT] = at(18, 8);
+	s->handshake.tls.turns = 1;
 	s->handshake.f.conn.side[SERVER].last_data = at(19, 9);
 	s->handshake.tls.alert[SERVER] = (struct tls_alert){ .at = at(19, 9), .description = 255, .encrypted = true };
 	tls_closed(s, SERVER, CLOSING_FIN, 20, 9);
