@@ -406,10 +406,22 @@ static bool client_left(const struct exchange *x)
 	return (c->flow[CLIENT].fin_seen && client->fin.packet <= x->f.response.last.packet) || client->rst.at.packet != 0;
 }
 
+/* Bytes of the body that neither the capture nor the client has got: it went on acknowledging what was before them. */
+static bool never_arrived(const struct exchange *x)
+{
+	const struct conn *c = x->conn;
+	const struct flow *f = &c->flow[SERVER];
+
+	return x->f.response.missing != 0 && c->detail != NULL && f->acked_known && conn_seq_after(f->next, f->acked) != 0 &&
+	       c->detail->flow[CLIENT].facts.last_seen.packet > x->f.response.last.packet;
+}
+
 static bool went_well(const struct exchange *x)
 {
 	const struct exchange_facts *f = &x->f;
 
+	if (never_arrived(x))
+		return false;
 	if (f->response.head_bytes > HEAD_REMARKABLE || f->n_interim != 0 || client_left(x))
 		return false;
 	return (f->outcome == OUTCOME_COMPLETE || f->outcome == OUTCOME_UPGRADED || f->outcome == OUTCOME_TUNNEL) &&

@@ -342,8 +342,9 @@ TEST(full_size_segments_lost_alone_are_a_black_hole_and_all_lost_is_loss)
 	CHECK_INT(story_detail_count(&told, "mtu"), 1400);
 }
 
-/* The response's full-size segments, head and all, never come to the gateway; the last, small one does, or nothing. */
-static struct story large_response(bool small_arrives)
+/* The response's full-size segments never come to the gateway, its head among them or before them; the last, small one does,
+ * or nothing. */
+static struct story large_response(bool head_arrives, bool small_arrives)
 {
 	struct story s = begun();
 	char body[5000];
@@ -351,6 +352,10 @@ static struct story large_response(bool small_arrives)
 	memset(body, 'x', sizeof body);
 	story_request(&s, "GET /cart");
 	story_ack(&s, UPSTREAM);
+	if (head_arrives) {
+		story_text(&s, UPSTREAM, "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
+		story_ack(&s, GATEWAY);
+	}
 	for (unsigned i = 0; i < 3; i++) {
 		s.next.lost = s.next.unseen = true;
 		story_segment(&s, UPSTREAM, body, 1448);
@@ -368,13 +373,16 @@ static struct story large_response(bool small_arrives)
 	return s;
 }
 
-TEST(full_size_segments_of_the_response_lost_alone_and_no_response)
+TEST(full_size_segments_of_the_response_lost_alone_and_all_of_it)
 {
-	struct story hole = large_response(true), silence = large_response(false);
+	struct story hole = large_response(false, true), silence = large_response(false, false), body_hole = large_response(true, true),
+	             stall = large_response(true, false);
 
 	CHECK_CAUSE(&hole, "mtu-blackhole");
 	CHECK_STR(story_word(&hole, "direction"), "from-upstream");
 	CHECK_CAUSE(&silence, "response-timeout");
+	CHECK_CAUSE(&body_hole, "mtu-blackhole");
+	CHECK_CAUSE(&stall, "stalled-mid-response");
 }
 
 /* ---- 5: the client's part --------------------------------------------------------------------------- */
