@@ -125,7 +125,7 @@ struct conn {
 	uint16_t keep_alive_s, tap;
 	uint8_t  speaks[2];
 	uint8_t  state : 2;             /* enum conn_state */
-	bool     joined_late : 1, handshake : 1, said_close : 1, copies : 1, limited : 1, probed : 1, used : 1, quiet_end : 1, swapped : 1, swapped_once : 1;
+	bool     joined_late : 1, handshake : 1, said_close : 1, copies : 1, limited : 1, probed : 1, used : 1, quiet_end : 1, swapped : 1, swapped_once : 1, proxied : 1;
 };
 
 /* tcp.c */

@@ -385,6 +385,27 @@ static void lru_append(struct decoder *d, struct conn *c)
 	d->lru_newest = c->index;
 }
 
+void decoder_proxied(struct decoder *d, struct conn *c, const struct endpoint *client)
+{
+	size_t n = d->n_proxied != 0 ? d->n_proxied : 256;
+
+	while (n <= c->index)
+		n *= 2;
+	if (n != d->n_proxied) {
+		struct endpoint *bigger = decoder_alloc(d, n * sizeof *bigger);
+
+		if (bigger == NULL)
+			return;
+		if (d->n_proxied != 0)
+			memcpy(bigger, d->proxied, d->n_proxied * sizeof *bigger);
+		decoder_release(d, d->proxied, d->n_proxied * sizeof *bigger);
+		d->proxied = bigger;
+		d->n_proxied = n;
+	}
+	d->proxied[c->index] = *client;
+	c->proxied = true;
+}
+
 static void conn_forget(struct decoder *d, struct conn *c)
 {
 	tcp_forget_detail(d, c);
@@ -1165,6 +1186,7 @@ void decoder_free(struct decoder *d)
 	for (uint32_t i = 0; i < d->exchange_slab.made; i++)
 		free(((struct exchange_slot *)slab_at(&d->exchange_slab, i))->x.text);
 	slab_clear(&d->exchange_slab);
+	free(d->proxied);
 	free(d->scratch);
 	free(d->free_ids);
 	free(d->closed);

@@ -67,6 +67,7 @@ struct decoder {
 
 	size_t   memory, memory_peak, max_memory;
 	size_t   waiting_bytes;         /* out of order, all connections */
+	struct endpoint *proxied; size_t n_proxied;     /* by index of those connections that a PROXY preface speaks for */
 	uint8_t *scratch; size_t scratch_size;  /* conn_scratch() */
 	struct decode_counters counters;
 };
@@ -95,6 +96,8 @@ void decoder_release(struct decoder *d, void *p, size_t size);
 
 struct conn *decoder_conn_at(struct decoder *d, uint32_t index);
 void decoder_met(struct decoder *d, const struct conn *c);       /* its handshake is complete */
+/* A PROXY preface says for whom the connection is. Kept beside it: few have one. */
+void decoder_proxied(struct decoder *d, struct conn *c, const struct endpoint *client);
 void decoder_closed(struct decoder *d, struct conn *c);         /* from now on kept only for late packets */
 
 #endif

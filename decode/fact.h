@@ -161,7 +161,8 @@ struct conn_facts {
 	int64_t  idle_ns;               /* between the last byte of either side and the closing packet, or the end */
 	uint16_t keep_alive_s;          /* the server's own `Keep-Alive: timeout=N`; 0: not said */
 	uint8_t  speaks[2];             /* enum speaks */
-	bool     proxy_preface;
+	bool     proxy_preface, proxied;
+	struct endpoint proxied_for;    /* where `proxied`: the client's own address, as the PROXY preface has it */
 	bool     copies;                /* packets of it were captured more than once */
 	bool     limited;               /* a limit of SAFETY.md touched it */
 	struct span_copy { uint8_t len; uint8_t bytes[63]; } head[2];   /* first bytes of each side */

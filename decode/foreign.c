@@ -7,6 +7,8 @@
 #include "foreign.h"
 #include "link.h"
 
+#include <arpa/inet.h>
+
 /* ---- PROXY protocol (HAProxy doc/proxy-protocol.txt) -------------------------------------- */
 
 enum { PROXY_V1_MAX = 107, PROXY_V2_HEADER = 16 };
@@ -61,6 +63,76 @@ int proxy_preface(struct span first)
 		return 0;
 	n = proxy_v1(first);
 	return n != 0 ? n : proxy_v2(first);
+}
+
+static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+static bool port_text(struct span s, uint16_t *port)
+{
+	uint32_t n = 0;
+
+	if (s.len == 0 || s.len > 5)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return false;
+		n = n * 10 + (s.at[i] - '0');
+	}
+	*port = (uint16_t)n;
+	return n <= UINT16_MAX;
+}
+
+static bool address_text(bool v6, struct span s, uint8_t address[static 16])
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (s.len >= sizeof text)
+		return false;
+	memcpy(text, s.at, s.len);
+	text[s.len] = '\0';
+	if (v6)
+		return inet_pton(AF_INET6, text, address) == 1;
+	memcpy(address, v4_mapped, sizeof v4_mapped);
+	return inet_pton(AF_INET, text, address + 12) == 1;
+}
+
+/* PROXY, family, source, destination, source port, destination port: one space between each. */
+static bool proxy_client_v1(struct span line, struct endpoint *client)
+{
+	struct span word[6];
+
+	for (size_t i = 0; i < 6; i++) {
+		word[i] = span_first(line, span_index(line, i < 5 ? ' ' : '\r'));
+		line = span_from(line, word[i].len + 1);
+	}
+	if (!span_is(word[1], "TCP4") && !span_is(word[1], "TCP6"))
+		return false;
+	return address_text(span_is(word[1], "TCP6"), word[2], client->address) && port_text(word[4], &client->port);
+}
+
+/* Addresses of both, then ports of both; TLVs may follow. */
+static bool proxy_client_v2(struct span preface, struct endpoint *client)
+{
+	bool local = (span_at(preface, 12) & 15) == 0;
+	uint8_t family = span_at(preface, 13) >> 4;
+	size_t len = family == 1 ? 4 : 16;
+	struct cursor c = cursor_of(span_from(preface, PROXY_V2_HEADER));
+	struct span source = cur_take(&c, len);
+
+	cur_skip(&c, len);
+	client->port = cur_u16(&c);
+	cur_skip(&c, 2);
+	if (local || family < 1 || family > 2 || c.failed)
+		return false;
+	memcpy(client->address, v4_mapped, sizeof v4_mapped);
+	memcpy(client->address + 16 - len, source.at, len);
+	return true;
+}
+
+bool proxy_client(struct span preface, struct endpoint *client)
+{
+	*client = (struct endpoint){ .port = 0 };
+	return span_at(preface, 0) == 'P' ? proxy_client_v1(preface, client) : proxy_client_v2(preface, client);
 }
 
 /* Enough of a preface to be sure of it. */

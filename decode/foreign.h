@@ -22,5 +22,7 @@ const char *foreign_name(unsigned speaks);
 /* PROXY protocol preface v1 or v2 at the start of first (HAProxy doc/proxy-protocol.txt): its length in bytes,
  * 0 none, -1 begun but not whole yet. */
 int proxy_preface(struct span first);
+/* Of a whole preface: whom it speaks for. False: it does not say (UNKNOWN, LOCAL, a Unix socket), or not in order. */
+bool proxy_client(struct span preface, struct endpoint *client);
 
 #endif

@@ -167,8 +167,10 @@ static void begin_with(struct decoder *d, struct conn *c, enum side from, const 
 	}
 	early_give(d, c, side_other(from), 0);
 	if (c->detail->flow[from].early_len != 0) {
-		early_give(d, c, from, skip);   /* the piece is its tail */
-		return;
+		uint64_t held = c->detail->flow[from].early_offset + c->detail->flow[from].early_len;
+
+		early_give(d, c, from, skip);
+		skip = held > piece->offset ? (size_t)(held - piece->offset) : 0;       /* the piece is its tail, and may go on */
 	}
 	rest.bytes = span_from(piece->bytes, skip);
 	rest.offset += skip;
@@ -180,9 +182,13 @@ static void begin_with(struct decoder *d, struct conn *c, enum side from, const 
 static int preface_bytes(struct conn *c, enum side from, struct span first)
 {
 	int n = from == CLIENT ? proxy_preface(first) : 0;
+	struct endpoint client;
 
-	if (n > 0)
-		c->detail->note.proxy_preface = true;
+	if (n <= 0)
+		return n;
+	c->detail->note.proxy_preface = true;
+	if (!c->proxied && proxy_client(span_first(first, (size_t)n), &client))
+		decoder_proxied(c->detail->decoder, c, &client);
 	return n;
 }
 

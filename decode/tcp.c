@@ -135,7 +135,6 @@ void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f)
 {
 	struct detail *t = c->detail;
 
-	(void)d;
 	if (t != NULL) {
 		if (t->note.keep_alive_s != 0)
 			c->keep_alive_s = t->note.keep_alive_s;
@@ -162,6 +161,9 @@ void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f)
 	for (unsigned i = 0; i < 2; i++)
 		if (c->speaks[i] > SPEAKS_UNKNOWN || f->speaks[i] == SPEAKS_NOTHING)
 			f->speaks[i] = c->speaks[i];
+	f->proxied = c->proxied;
+	if (c->proxied)
+		f->proxied_for = d->proxied[c->index];
 	f->copies = c->copies;
 	f->limited = c->limited;
 }

@@ -201,6 +201,8 @@ static void full_exchange(struct json_writer *w, const struct exchange_fact *f)
 	json_number(j, "connection", f->head.conn);
 	stream_id(j, f->x.stream);
 	endpoint(j, "client", &f->conn.end[CLIENT]);
+	if (f->conn.proxied)
+		endpoint(j, "proxied_for", &f->conn.proxied_for);
 	endpoint(j, "server", &f->conn.end[SERVER]);
 	full_request(w, f);
 	full_response(j, f);

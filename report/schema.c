@@ -118,7 +118,7 @@ static const char *const schema[] = {
 "    \"roles\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"required\": [\"gateway\", \"side\"],\n",
 "     \"properties\": {\"gateway\": {\"type\": \"string\"}, \"side\": {\"enum\": [\"client\", \"upstream\"]}}}},\n",
 "    \"connection\": {\"type\": \"integer\", \"minimum\": 0}, \"stream\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1},\n",
-"    \"client\": {\"type\": \"string\"}, \"server\": {\"type\": \"string\"},\n",
+"    \"client\": {\"type\": \"string\"}, \"server\": {\"type\": \"string\"}, \"proxied_for\": {\"type\": \"string\"},\n",
 "    \"request\": {\"anyOf\": [{\"type\": \"null\"}, {\"$ref\": \"#/$defs/sent_request\"}]},\n",
 "    \"response\": {\"anyOf\": [{\"type\": \"null\"}, {\"$ref\": \"#/$defs/response\"}]},\n",
 "    \"interim\": {\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": 100, \"maximum\": 199}},\n",

@@ -425,6 +425,14 @@ static void in_their_words(struct text_writer *w, const struct incident *i)
 	page_line(p);
 }
 
+/* Of a client that came through a balancer which says so. */
+static const struct endpoint *proxied_for(const struct incident *i)
+{
+	const struct exchange_fact *f = i->client_exchange != NULL ? i->client_exchange->full : NULL;
+
+	return f != NULL && f->conn.proxied ? &f->conn.proxied_for : NULL;
+}
+
 static void incident_title(struct text_writer *w, const struct incident *i)
 {
 	struct page *p = &w->p;
@@ -441,6 +449,8 @@ static void incident_title(struct text_writer *w, const struct incident *i)
 	page_styled(p, STYLE_RED, status_phrase(i, status));
 	if (i->client.port != 0)
 		page_format(p, "   client %s", endpoint_text(&i->client, client));
+	if (proxied_for(i) != NULL)
+		page_format(p, " for %s", endpoint_text(proxied_for(i), client));
 	page_line(p);
 }
 
