@@ -413,7 +413,7 @@ static bool never_arrived(const struct exchange *x)
 	const struct flow *f = &c->flow[SERVER];
 
 	return x->f.response.missing != 0 && c->detail != NULL && f->acked_known && conn_seq_after(f->next, f->acked) != 0 &&
-	       c->detail->flow[CLIENT].facts.last_seen.packet > x->f.response.last.packet;
+	       c->detail->flow[CLIENT].facts->last_seen.packet > x->f.response.last.packet;
 }
 
 static bool went_well(const struct exchange *x)
