@@ -50,7 +50,7 @@ struct waiting_segment {
 };
 
 /* What the last few segments of a side looked like, to know a copy. */
-struct seen_segment { uint32_t seq, ack, len; int64_t time_ns; uint32_t tsval; uint16_t tap, ip_id; uint8_t flags, ttl; bool used; };
+struct seen_segment { int64_t time_ns; uint32_t seq, ack, len, tsval; uint16_t tap, ip_id; uint8_t flags, ttl; bool used; };
 enum { SEEN_SEGMENTS = 6 };
 
 struct flow {                           /* one direction, kept for good */

@@ -237,6 +237,14 @@ static void timer_close(struct decoder *d, const struct timer_entry *e)
 	decoder_closed(d, c);
 }
 
+void decoder_arm_rest(struct decoder *d, struct conn *c)
+{
+	if (c->detail->rest_armed || c->state != CONN_OPEN)
+		return;
+	c->detail->rest_armed = true;
+	decoder_arm(d, TIMER_REST, d->now.time_ns, c, c->generation);
+}
+
 static void timer_rest(struct decoder *d, const struct timer_entry *e)
 {
 	struct conn *c = e->what;
@@ -248,12 +256,12 @@ static void timer_rest(struct decoder *d, const struct timer_entry *e)
 		return;
 	stream_check_hole(d, c, CLIENT, d->now, false);
 	stream_check_hole(d, c, SERVER, d->now, false);
-	if (c->last_ns + SETTLE_NS > d->now.time_ns && c->detail->first == NULL) {
-		c->detail->rest_armed = true;
-		decoder_arm(d, TIMER_REST, d->now.time_ns, c, c->generation);
+	if (c->detail->first != NULL)           /* armed again when the last has settled */
 		return;
-	}
-	tcp_rest(d, c);
+	if (c->last_ns + SETTLE_NS > d->now.time_ns)
+		decoder_arm_rest(d, c);
+	else
+		tcp_rest(d, c);
 }
 
 static void half_fact_push(struct decoder *d, const struct half *h, bool final);

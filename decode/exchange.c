@@ -429,6 +429,16 @@ static bool went_well(const struct exchange *x)
 	       f->request.complete && !f->response.early && !f->limited && (!f->grpc || f->grpc_status == 0);
 }
 
+/* Whatever it says, nothing of how its connection went on is needed to judge it. */
+static bool ended_whole(const struct exchange *x)
+{
+	const struct exchange_facts *f = &x->f;
+
+	return (f->outcome == OUTCOME_COMPLETE || f->outcome == OUTCOME_UPGRADED || f->outcome == OUTCOME_TUNNEL) &&
+	       (f->request.violations | f->response.violations) == 0 && f->request.complete && !f->response.early && !f->limited &&
+	       !client_left(x);
+}
+
 static void push_brief(struct decoder *d, const struct exchange *x, struct mark at)
 {
 	const struct exchange_facts *f = &x->f;
@@ -530,6 +540,8 @@ static void slot_free(struct decoder *d, struct exchange *x)
 	t->n_exchanges_open--;
 	s->used = false;
 	slab_give(&d->exchange_slab, s->index);
+	if (t->first == NULL)
+		decoder_arm_rest(d, x->conn);
 }
 
 void exchange_push(struct decoder *d, struct exchange *x, struct mark at, bool final)
@@ -537,7 +549,7 @@ void exchange_push(struct decoder *d, struct exchange *x, struct mark at, bool f
 	if (final && went_well(x) && !d->options->exchanges) {
 		push_brief(d, x, at);
 	} else {
-		if (final && !(d->options->exchanges && went_well(x)))
+		if (final && !ended_whole(x))
 			x->conn->detail->odd = true;
 		push_full(d, x, final);
 	}

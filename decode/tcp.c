@@ -190,7 +190,7 @@ static bool segment_is_copy(struct flow_detail *t, const struct segment *s)
 	}
 	n = &t->seen[t->seen_at];
 	t->seen_at = (uint8_t)((t->seen_at + 1) % SEEN_SEGMENTS);
-	*n = (struct seen_segment){ s->seq, s->ack, s->wire_len, s->at.time_ns, tsval, s->tap, s->ip_id, s->flags, s->ttl, true };
+	*n = (struct seen_segment){ s->at.time_ns, s->seq, s->ack, s->wire_len, tsval, s->tap, s->ip_id, s->flags, s->ttl, true };
 	return false;
 }
 
@@ -589,10 +589,7 @@ static void watch_waiting(struct decoder *d, struct conn *c, const struct segmen
 		t->waiting_armed = true;
 		decoder_arm(d, TIMER_CONN_WAITING, s->at.time_ns, c, c->generation);
 	}
-	if (!t->rest_armed && c->state == CONN_OPEN) {
-		t->rest_armed = true;
-		decoder_arm(d, TIMER_REST, s->at.time_ns, c, c->generation);
-	}
+	decoder_arm_rest(d, c);
 }
 
 /* Joined late, a side's place was taken from the other's acknowledgement. Where the side itself is far from there, that was wrong. */
