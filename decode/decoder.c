@@ -666,8 +666,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 	                    .hash_low = (uint32_t)s->hash, .index = index, .generation = h->generation, .used = true };
 	h->stranger = !met_has(d, &s->tuple.end[s->from]);
 	half_append(d, h);
-	h->id = id_take(d);
-	id_announce(d, h->id);
+	h->id = id_of(d, s);
 	if (d->halves.n < LIMIT_SYN_ONLY / 4)
 		decoder_arm(d, TIMER_SYN, s->at.time_ns, h, h->generation);
 	return h;

@@ -169,6 +169,12 @@ void conn_limit(struct conn *c, const char *name)
 		c->limits[c->n_limits++] = name;
 }
 
+void conn_passed_limit(struct conn *c, const char *name)
+{
+	(void)c;
+	(void)name;
+}
+
 void conn_said_close(struct conn *c)
 {
 	c->said_close = true;
