@@ -69,7 +69,6 @@ struct flow_detail {
 	struct tcp_side *facts;         /* marks and counts of this period: the detail's note.side[] */
 	struct waiting_segment *waiting, *waiting_last; /* out of order */
 	uint32_t waiting_bytes, waiting_segments;
-	int64_t  hole_since_ns;         /* the other side acknowledged beyond a hole at this time; 0: it has not */
 	uint64_t skipped, missing;      /* of the skip under way */
 	struct mark skip_last;
 	uint32_t oldest_seq;            /* of the oldest unacknowledged data */
@@ -102,6 +101,8 @@ struct detail {
 	bool     odd;                   /* something a verdict may rest on: keep to the end */
 	bool     closed_armed, waiting_armed, rest_armed, waiting_told;
 	struct tls_facts *tls;
+	struct held_segment *held;      /* captured before what they answer, in order: ahead.c */
+	unsigned n_held;
 };
 
 enum conn_state { CONN_OPEN, CONN_ENDED, CONN_TOLD };
@@ -130,12 +131,18 @@ struct conn {
 
 /* tcp.c */
 void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enum side from);
+void tcp_take(struct decoder *d, struct conn *c, const struct segment *s, enum side from);     /* when its turn has come */
 void conn_swap(struct conn *c);                                 /* the client was taken for the server */
 bool tcp_detail(struct decoder *d, struct conn *c);             /* makes detail where there is none; false: no memory */
 void tcp_forget_detail(struct decoder *d, struct conn *c);
 void tcp_rest(struct decoder *d, struct conn *c);               /* drops detail where nothing is open */
 void tcp_end(struct decoder *d, struct conn *c, enum ending how, struct mark at);      /* eviction, end of capture */
 void tcp_facts(struct decoder *d, struct conn *c, struct conn_facts *f);
+
+/* ahead.c */
+bool ahead_hold(struct decoder *d, struct conn *c, const struct segment *s, enum side from);   /* true: it was copied, and waits */
+void ahead_release(struct decoder *d, struct conn *c, bool all);        /* those whose turn has come */
+void ahead_drop(struct decoder *d, struct conn *c);
 
 /* stream.c */
 void stream_data(struct decoder *d, struct conn *c, enum side from, const struct segment *s, uint64_t offset);

@@ -427,7 +427,7 @@ static bool number_set(struct dealer *g, struct lane *l, uint32_t id)
 static bool fact_has_conn(const struct fact *f)
 {
 	switch (f->kind) {
-	case FACT_TICK: case FACT_ARP: case FACT_DNS: return false;
+	case FACT_TICK: case FACT_ARP: case FACT_DNS: case FACT_CLOCK_STEP: return false;
 	case FACT_ICMP: return ((const struct icmp_fact *)(const void *)f)->known;
 	default: return true;
 	}

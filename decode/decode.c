@@ -1,5 +1,6 @@
 #include "decode.h"
 
+#include "clock.h"
 #include "control.h"
 #include "dealer.h"
 #include "link.h"
@@ -10,6 +11,7 @@ struct decode {
 	struct decode_options options;
 	struct hash_key key;
 	struct ip_decoder *ip;
+	struct clock clock;
 	struct decoder *one;            /* one thread */
 	struct dealer *many;            /* or several */
 	struct mark last;               /* newest packet that is judged */
@@ -44,6 +46,7 @@ void decode_free(struct decode *d)
 	if (d == NULL)
 		return;
 	ip_decoder_free(d->ip);
+	clock_clear(&d->clock);
 	decoder_free(d->one);
 	dealer_free(d->many);
 	free(d);
@@ -256,11 +259,26 @@ static void note_last(struct decode *d, const struct packet_batch *b)
 	}
 }
 
+/* Sets right the times of up to AHEAD packets, and says how many: a step of the clock comes before the first of them. */
+static unsigned set_right(struct decode *d, struct packet *p, unsigned n)
+{
+	struct tick_fact step = { 0 };
+	unsigned i = 0;
+
+	if (clock_would_step(&d->clock, p)) {
+		clock_set_right(&d->clock, p);
+		deal_control(d, &step.head, FACT_CLOCK_STEP, sizeof step, p, (struct mark){ p->number, p->time_ns });
+		i = 1;
+	}
+	for (; i < n && i < AHEAD && !clock_would_step(&d->clock, &p[i]); i++)
+		clock_set_right(&d->clock, &p[i]);
+	return i;
+}
+
 void decode_packets(struct decode *d, struct packet_batch *b)
 {
-	for (unsigned i = 0; i < b->n; i += AHEAD) {
-		unsigned n = b->n - i < AHEAD ? b->n - i : AHEAD;
-
+	for (unsigned i = 0, n; i < b->n; i += n) {
+		n = set_right(d, &b->packets[i], b->n - i);
 		if (d->one != NULL)
 			decode_ahead(d, &b->packets[i], n, b->chunk);
 		else
@@ -270,7 +288,7 @@ void decode_packets(struct decode *d, struct packet_batch *b)
 	if (b->n != 0)
 		note_last(d, b);
 	else
-		advance(d, (struct mark){ d->last.packet, b->now_ns }, false);
+		advance(d, (struct mark){ d->last.packet, clock_now(&d->clock, b->now_ns) }, false);
 	if (d->many != NULL)
 		dealer_sync(d->many);
 	else if (b->n == 0)

@@ -43,7 +43,7 @@ struct decode_counters {
 struct decode;
 
 struct decode *decode_new(const struct decode_options *o, struct fact_sink sink, struct err *e);
-void decode_packets(struct decode *d, struct packet_batch *b);   /* also an empty one: a tick at b->now_ns */
+void decode_packets(struct decode *d, struct packet_batch *b);   /* also an empty one: a tick at b->now_ns; sets times right (clock.h) */
 void decode_end(struct decode *d);
 void decode_counters(struct decode *d, struct decode_counters *c);
 void decode_free(struct decode *d);

@@ -252,7 +252,8 @@ static void timer_rest(struct decoder *d, const struct timer_entry *e)
 	if (!c->used || c->generation != e->generation || c->detail == NULL)
 		return;
 	c->detail->rest_armed = false;
-	if (c->state != CONN_OPEN)
+	ahead_release(d, c, false);
+	if (c->detail == NULL || c->state != CONN_OPEN)
 		return;
 	stream_check_hole(d, c, CLIENT, d->now, false);
 	stream_check_hole(d, c, SERVER, d->now, false);

@@ -14,7 +14,7 @@
  *   FACT_CLOSE     the connection ended in order, each exchange well
  *   FACT_CONN      a connection ended otherwise, carried no exchange, or (not final) its client has
  *                  waited 1 s for an answer that is no HTTP yet (a TLS handshake, say)
- * Besides: FACT_ICMP, FACT_ARP, FACT_DNS, FACT_TICK.
+ * Besides: FACT_ICMP, FACT_ARP, FACT_DNS, FACT_TICK; FACT_CLOCK_STEP: the capture's clock was set back before this packet.
  *
  * An exchange settles when the next one on its connection begins, its connection ends, or 200 ms of
  * capture time have passed after its last packet. Time-outs fire on ticks (every 50 ms of capture
@@ -38,7 +38,7 @@ struct endpoint {
 
 enum fact_kind {
 	FACT_TICK, FACT_SYN, FACT_OPEN, FACT_BRIEF, FACT_EXCHANGE, FACT_CLOSE, FACT_CONN,
-	FACT_ICMP, FACT_ARP, FACT_DNS,
+	FACT_ICMP, FACT_ARP, FACT_DNS, FACT_CLOCK_STEP,
 	FACT_NUMBER                     /* between decoders and merge only: a conversation begins */
 };
 
@@ -382,7 +382,7 @@ struct dns_fact {                       /* FACT_DNS: a question, or an answer (w
 	struct text name;               /* lower case, dots between labels */
 };
 
-struct tick_fact { struct fact head; }; /* FACT_TICK: capture time has come to head.at */
+struct tick_fact { struct fact head; }; /* FACT_TICK: capture time has come to head.at; FACT_CLOCK_STEP: see decode/clock.h */
 
 static inline struct span fact_text(const void *fact, struct text t)
 {

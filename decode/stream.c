@@ -8,8 +8,6 @@
 
 #include "../capture/limits.h"
 
-/* How long after an acknowledgement of bytes not captured they may still come (two interfaces, out of order). */
-#define JITTER_NS (3 * NS_PER_MS)
 /* A hole that nobody's acknowledgement explains (one direction captured) is given up after this long: above
  * Linux's least retransmission time-out of 200 ms, three times over. */
 #define HOLE_NS   (1000 * NS_PER_MS)
@@ -565,9 +563,7 @@ void stream_check_hole(struct decoder *d, struct conn *c, enum side from, struct
 		bool beyond = acked > f->offset && !f->ended;
 		bool old = t->waiting != NULL && at.time_ns - t->waiting->at.time_ns > HOLE_NS && !peer_waits(c, from);
 
-		if (!beyond)
-			t->hole_since_ns = 0;
-		if (beyond && (now || at.time_ns - t->hole_since_ns >= JITTER_NS))
+		if (beyond)                     /* nor will they come: ahead.c has waited for them */
 			stream_flush(d, c, from, t->waiting != NULL && t->waiting->offset < acked ? t->waiting->offset : acked, WHY_LOST, at);
 		else if (t->waiting != NULL && (now || old))
 			stream_flush(d, c, from, t->waiting->offset, WHY_LOST, at);

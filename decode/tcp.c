@@ -42,6 +42,7 @@ void tcp_forget_detail(struct decoder *d, struct conn *c)
 	if (t->note.keep_alive_s != 0)
 		c->keep_alive_s = t->note.keep_alive_s;
 	stream_drop_waiting(d, c);
+	ahead_drop(d, c);
 	for (unsigned i = 0; i < 2; i++)
 		decoder_release(d, t->flow[i].early, t->flow[i].early_size);
 	decoder_release(d, t->tls, sizeof *t->tls);
@@ -83,7 +84,7 @@ static bool flow_is_quiet(const struct conn *c, enum side s)
 	const struct flow *f = &c->flow[s];
 	const struct flow_detail *t = &c->detail->flow[s];
 
-	return t->waiting == NULL && t->hole_since_ns == 0 && t->early_len == 0 && (!f->acked_known || f->acked == f->top);
+	return t->waiting == NULL && t->early_len == 0 && (!f->acked_known || f->acked == f->top);
 }
 
 /* Opened and not asked yet: nothing came since the handshake, which was in order. */
@@ -100,8 +101,8 @@ void tcp_rest(struct decoder *d, struct conn *c)
 {
 	struct detail *t = c->detail;
 
-	if (t == NULL || t->odd || t->first != NULL || c->flow[CLIENT].fin_seen || c->flow[SERVER].fin_seen || t->tls != NULL ||
-	    (c->exchanges == 0 && !conn_is_fresh(c)) ||
+	if (t == NULL || t->odd || t->first != NULL || t->held != NULL || c->flow[CLIENT].fin_seen || c->flow[SERVER].fin_seen ||
+	    t->tls != NULL || (c->exchanges == 0 && !conn_is_fresh(c)) ||
 	    !flow_is_quiet(c, CLIENT) || !flow_is_quiet(c, SERVER))
 		return;
 	if (t->self != NULL && (c->protocol->idle == NULL || !c->protocol->idle(t->self)))
@@ -229,6 +230,7 @@ static void segment_syn(struct conn *c, const struct segment *s, enum side from)
 	if (from == CLIENT && c->syn_ack.packet != 0 && c->joined_late && f->offset == 0) {
 		c->joined_late = false;         /* the capture has SYN-ACK and SYN in the wrong order */
 		c->first = s->at;
+		note_rtt(c, c->syn_ack.time_ns - s->at.time_ns);
 	}
 	segment_options(s->options, &o);
 	f->next = f->top = s->seq + 1;
@@ -287,8 +289,6 @@ static void flow_acked(struct decoder *d, struct conn *c, enum side side, const 
 	}
 	if (f->fin_seen && s->ack == t->fin_seq + 1 && t->facts->fin_acked.packet == 0)
 		t->facts->fin_acked = s->at;
-	if (conn_seq_after(s->ack, f->next) != 0 && t->hole_since_ns == 0 && s->ack != t->fin_seq + 1)
-		t->hole_since_ns = s->at.time_ns;
 	if (side == CLIENT && c->detail->first != NULL)
 		exchange_acked(c, f->offset - conn_seq_after(f->next, s->ack), s->at);
 	(void)d;
@@ -345,14 +345,15 @@ static void segment_ack(struct decoder *d, struct conn *c, const struct segment 
 		note_window(c, s, from);
 }
 
-/* A SYN was answered by a bare ACK that does not acknowledge it: the other end still has an older connection on
- * these ports. RFC 9293 3.10.7.4, RFC 5961 4 */
+/* A SYN was answered by a bare ACK that acknowledges neither it nor what followed it: the other end still has an older
+ * connection on these ports. RFC 9293 3.10.7.4, RFC 5961 4. Where the client has acknowledged something there was a
+ * SYN-ACK, which the capture lacks. */
 static bool segment_is_strange_ack(struct conn *c, const struct segment *s, enum side from)
 {
 	struct tcp_side *side = c->detail->flow[from].facts;
 
 	if (from != SERVER || c->joined_late || c->syn_ack.packet != 0 || (s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
-	    s->ack == flow_isn(&c->flow[CLIENT]) + 1)
+	    c->flow[SERVER].seq_known || s->ack - flow_isn(&c->flow[CLIENT]) - 1 <= c->flow[CLIENT].top - flow_isn(&c->flow[CLIENT]) - 1)
 		return false;
 	if (side->strange_ack.packet == 0)
 		side->strange_ack = s->at;
@@ -444,9 +445,7 @@ static void segment_payload(struct decoder *d, struct conn *c, const struct segm
 		f->next = seq;                  /* acknowledged before it was captured (out of order), or sent again: still the first seen */
 	ahead = (int32_t)(seq - f->next);
 	if ((int32_t)(end - f->top) <= 0 && conn_seq_after(f->top, seq) != 0 && (ahead < 0 || t->waiting != NULL || t->facts->last_data.packet != 0)) {
-		bool fills = ahead == 0 || (ahead > 0 && t->hole_since_ns != 0);
-
-		if (!fills || (t->oldest_known && seq == t->oldest_seq))
+		if (ahead != 0 || (t->oldest_known && seq == t->oldest_seq))
 			note_resend(c, s, from);
 		if (ahead < 0 && (int32_t)(end - f->next) <= 0) {
 			stream_resend(d, c, from, s, f->offset + (uint64_t)(int64_t)ahead);
@@ -616,9 +615,32 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 		c->copies = true;
 		return;
 	}
-	conn_note_last(c, s->at.packet);
-	if (s->at.time_ns > c->last_ns)
-		c->last_ns = s->at.time_ns;
+	if (c->detail->held != NULL) {          /* those that have waited long enough go first */
+		ahead_release(d, c, false);
+		if (!tcp_detail(d, c))
+			return;
+		from = segment_side(c, s);
+	}
+	if (ahead_hold(d, c, s, from))
+		decoder_arm_rest(d, c);
+	else
+		tcp_take(d, c, s, from);
+	if (c->detail != NULL && c->detail->held != NULL)
+		ahead_release(d, c, false);
+}
+
+void tcp_take(struct decoder *d, struct conn *c, const struct segment *taken, enum side from)
+{
+	struct segment in_turn = *taken;
+	const struct segment *s = &in_turn;
+	struct flow_detail *t = &c->detail->flow[from];
+
+	/* On one connection what is taken later came later, whatever a late tap says; but for a SYN behind its SYN-ACK. */
+	if (s->at.time_ns < c->last_ns && (s->flags & TCP_SYN) == 0)
+		in_turn.at.time_ns = c->last_ns;
+	if (s->at.packet > conn_last_packet(c))
+		conn_note_last(c, s->at.packet);
+	c->last_ns = s->at.time_ns > c->last_ns ? s->at.time_ns : c->last_ns;
 	if (c->joined_late && t->facts->last_seen.packet == 0)
 		flow_place(&c->flow[from], s->seq);
 	t->facts->last_seen = s->at;
@@ -633,8 +655,10 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 		return;
 	if ((s->flags & TCP_SYN) != 0)
 		segment_syn(c, s, from);
-	if ((s->flags & TCP_ACK) != 0)
+	if ((s->flags & TCP_ACK) != 0) {
 		segment_ack(d, c, s, from);
+		stream_check_hole(d, c, side_other(from), s->at, false);       /* before what knows of it */
+	}
 	if (s->wire_len != 0) {
 		segment_payload(d, c, s, from);
 		from = segment_side(c, s);      /* the sides may have been told apart by it */
@@ -643,11 +667,10 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 		(void)is_probe(c, s, from);     /* Linux probes a closed window, and an idle peer, with no byte at all */
 	}
 	c->flow[from].ip_id = s->ip_id;
-	if (t->hole_since_ns != 0 || t->waiting != NULL || c->detail->flow[side_other(from)].hole_since_ns != 0 ||
-	    c->detail->flow[side_other(from)].waiting != NULL) {
+	if (t->waiting != NULL)
 		stream_check_hole(d, c, from, s->at, false);
+	if (c->detail->flow[side_other(from)].waiting != NULL)
 		stream_check_hole(d, c, side_other(from), s->at, false);
-	}
 	if ((s->flags & TCP_FIN) != 0)
 		segment_fin(d, c, s, from);
 	watch_waiting(d, c, s, from);
@@ -656,6 +679,9 @@ void tcp_segment(struct decoder *d, struct conn *c, const struct segment *s, enu
 void tcp_end(struct decoder *d, struct conn *c, enum ending how, struct mark at)
 {
 	if (c->detail == NULL)
+		return;
+	ahead_release(d, c, true);
+	if (!tcp_detail(d, c))
 		return;
 	stream_check_hole(d, c, CLIENT, at, true);
 	stream_check_hole(d, c, SERVER, at, true);
