@@ -228,7 +228,8 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 				   .n_limits = c->options->n_limits,
 				   .capture_first_ns = c->first_ns,
 				   .capture_last_ns = c->last_ns,
-				   .final = final };
+				   .final = final,
+				   .steps = &c->steps };
 	if (m->gateway != NO_GATEWAY) {
 		out->backs = c->roles->gateways[m->gateway].backs[0];
 		out->n_backs = c->roles->gateways[m->gateway].n_backs;

@@ -81,7 +81,8 @@ int16_t correlate_guilt(struct correlation *c, const struct kept *u)
 				   .limits = c->options->limits,
 				   .n_limits = c->options->n_limits,
 				   .capture_first_ns = c->first_ns,
-				   .capture_last_ns = c->last_ns };
+				   .capture_last_ns = c->last_ns,
+				   .steps = &c->steps };
 
 	return (int16_t)judge_trial(&alone, &t);
 }

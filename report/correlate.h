@@ -46,6 +46,7 @@ struct correlation {
 	const struct report_options *options;
 	const struct decode_counters *quality;
 	int64_t first_ns, last_ns; /* of the capture, so far */
+	struct clock_steps steps;
 	void (*found)(
 		void *ctx,
 		struct matter *m); /* the kept facts are m's for the call; hold what is to stay */

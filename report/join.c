@@ -38,9 +38,10 @@ static int compare_sights(const void *a, const void *b)
 }
 
 /* Does this one lie around that one, and are they one request? */
-static bool around(const struct sight *c, const struct sight *u)
+static bool around(const struct sight *c, const struct sight *u, int64_t slack_ns)
 {
-	return c->conn != u->conn && c->end_ns >= u->end_ns &&
+	return c->conn != u->conn && c->end_ns >= u->end_ns - slack_ns &&
+	       c->end_ns - c->begin_ns >= u->end_ns - u->begin_ns &&
 	       u->begin_ns - c->begin_ns < PAIR_GAP_S * NS_PER_S &&
 	       !endpoint_equal(&c->end[SERVER], &u->end[SERVER]) &&
 	       (c->status == u->status || u->status == 0 || c->status >= 500) &&
@@ -59,25 +60,47 @@ static void add_pair(struct edge *e, const struct endpoint *front)
 	}
 }
 
+static const struct sight *around_before(const struct sight *sights, size_t i, int64_t slack_ns)
+{
+	const struct sight *u = &sights[i];
+
+	for (size_t back = 1; back <= LOOK_BACK && back <= i && sights[i - back].tail == u->tail;
+	     back++)
+		if (around(&sights[i - back], u, slack_ns))
+			return &sights[i - back];
+	return NULL;
+}
+
+static const struct sight *around_after(const struct sight *sights, size_t n, size_t i,
+					int64_t slack_ns)
+{
+	const struct sight *u = &sights[i];
+
+	for (size_t on = i + 1; on < n && on - i <= LOOK_BACK && sights[on].tail == u->tail &&
+				sights[on].begin_ns - u->begin_ns <= slack_ns;
+	     on++)
+		if (around(&sights[on], u, slack_ns))
+			return &sights[on];
+	return NULL;
+}
+
+/* The tap on the clients' side may be a little late or early: then the longer of the two is around. */
 static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
 {
+	const int64_t slack_ns = SLACK_MS * NS_PER_MS;
+
 	for (size_t i = 0; i < n; i++) {
-		const struct sight *u = &sights[i];
+		const struct sight *u = &sights[i], *c;
 		struct edge *e;
 
 		if (!u->fresh)
 			continue;
-		for (size_t back = 1;
-		     back <= LOOK_BACK && back <= i && sights[i - back].tail == u->tail; back++) {
-			const struct sight *c = &sights[i - back];
-
-			if (!around(c, u))
-				continue;
-			e = roles_edge(r, &u->end[CLIENT], &u->end[SERVER]);
-			if (e != NULL)
-				add_pair(e, &c->end[SERVER]);
-			break;
-		}
+		c = around_before(sights, i, 0);
+		c = c != NULL ? c : around_before(sights, i, slack_ns);
+		c = c != NULL ? c : around_after(sights, n, i, slack_ns);
+		e = c != NULL ? roles_edge(r, &u->end[CLIENT], &u->end[SERVER]) : NULL;
+		if (e != NULL)
+			add_pair(e, &c->end[SERVER]);
 	}
 }
 

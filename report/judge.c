@@ -286,6 +286,32 @@ static void judge_ambiguous(const struct case_file *c, struct finding *f)
 
 /* ---- what the capture allows -------------------------------------------------------------- */
 
+/* From the connection's first packet (what came before bears on idle times) to the last that counts. */
+static bool clock_stepped(const struct look *l)
+{
+	const struct clock_steps *s = l->c->steps;
+	const struct exchange_fact *client = l->c->client;
+	uint64_t from = UINT64_MAX, to = l->end.packet;
+
+	if (s == NULL || s->n == 0)
+		return false;
+	if (client != NULL) {
+		from = client->x.request.first.packet;
+		to = client->x.response.last.packet > to ? client->x.response.last.packet : to;
+		to = client->head.at.packet > to ? client->head.at.packet : to;
+	}
+	if (l->t != NULL) {
+		from = l->t->began.packet < from ? l->t->began.packet : from;
+		to = l->t->ended.packet > to ? l->t->ended.packet : to;
+	}
+	if (l->conn != NULL && l->conn->first.packet < from)
+		from = l->conn->first.packet;
+	for (uint64_t i = 0; i < s->n && i < CLOCK_STEPS_KEPT; i++)
+		if (s->packets[i] > from && s->packets[i] <= to)
+			return true;
+	return false;
+}
+
 static void hold_confidence(const struct look *l, struct finding *f)
 {
 	const struct conn_facts *conn = l->conn;
@@ -304,6 +330,8 @@ static void hold_confidence(const struct look *l, struct finding *f)
 	/* Two versions of the same bytes: the receiver may have taken the other (SAFETY.md). */
 	if (conn != NULL && (l->gw->conflicting != 0 || l->up->conflicting != 0))
 		at_most(f, CONFIDENCE_MEDIUM);
+	if (clock_stepped(l))
+		at_most(f, CONFIDENCE_LOW);
 	/* A hole that the rule itself rests on (full-size segments that never came) is no flaw of the capture. */
 	if (conn != NULL && f->v->cause != CAUSE_MTU_BLACKHOLE && f->v->cause != CAUSE_PACKET_LOSS &&
 	    (l->gw->gap_bytes != 0 || l->up->gap_bytes != 0))

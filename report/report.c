@@ -76,6 +76,12 @@ void report_free(struct report_builder *b)
 	free(b);
 }
 
+static void clock_step(struct clock_steps *s, uint64_t packet)
+{
+	s->first = s->n == 0 ? packet : s->first;
+	s->packets[s->n++ % CLOCK_STEPS_KEPT] = packet;
+}
+
 /* ---- incidents ---------------------------------------------------------------------------- */
 
 static bool found_room(struct report_builder *b)
@@ -322,6 +328,9 @@ static void take(void *ctx, const struct fact *f)
 	case FACT_ARP:
 	case FACT_DNS:
 		store_keep(&b->store, f, LIST_CONTROL, 0);
+		break;
+	case FACT_CLOCK_STEP:
+		clock_step(&b->correlation.steps, f->at.packet);
 		break;
 	case FACT_TICK:
 		settle(b);

@@ -234,10 +234,35 @@ int64_t served_latency(const struct served *s, unsigned percent)
 	return -1;
 }
 
+/* A gap of the period, or of two or three: between them a check was not captured. */
+static bool gap_fits(int64_t gap_ns, int64_t period_ns)
+{
+	int64_t slack = period_ns / 8 + 25 * NS_PER_MS;
+
+	for (int64_t times = 1; times <= 3; times++)
+		if (gap_ns >= times * period_ns - slack && gap_ns <= times * period_ns + slack)
+			return true;
+	return false;
+}
+
+/* The first gap may be the odd one: what more gaps have takes its place. */
+static void count_gap(struct check *c, int64_t gap_ns)
+{
+	if (c->fit != 0 && gap_fits(gap_ns, c->period_ns)) {
+		c->fit++;
+		return;
+	}
+	c->stray++;
+	if (c->stray > c->fit) {
+		c->period_ns = gap_ns;
+		c->fit = 1;
+		c->stray = 0;
+	}
+}
+
 static void count_check(struct edge *e, uint64_t target, int64_t at_ns)
 {
 	struct check *slot = &e->checks[0];
-	int64_t gap;
 
 	for (unsigned i = 0; i < 4; i++) {
 		if (e->checks[i].n != 0 && e->checks[i].target == target) {
@@ -249,14 +274,12 @@ static void count_check(struct edge *e, uint64_t target, int64_t at_ns)
 	}
 	if (slot->n == 0 || slot->target != target) {
 		if (slot->n <= 1)
-			*slot = (struct check){ target, 1, at_ns, INT64_MAX, 0 };
+			*slot = (struct check){ .target = target, .n = 1, .last_ns = at_ns };
 		else
 			slot->n--;
 		return;
 	}
-	gap = at_ns - slot->last_ns;
-	slot->min_gap_ns = gap < slot->min_gap_ns ? gap : slot->min_gap_ns;
-	slot->max_gap_ns = gap > slot->max_gap_ns ? gap : slot->max_gap_ns;
+	count_gap(slot, at_ns - slot->last_ns);
 	slot->last_ns = at_ns;
 	slot->n++;
 }
@@ -267,8 +290,7 @@ bool edge_checks(const struct edge *e, uint64_t target)
 		const struct check *c = &e->checks[i];
 
 		if (c->n >= 3 && c->target == target)
-			return c->min_gap_ns >= 50 * NS_PER_MS &&
-			       c->max_gap_ns <= c->min_gap_ns + c->min_gap_ns / 4 + 50 * NS_PER_MS;
+			return c->period_ns >= 50 * NS_PER_MS && c->stray * 4 <= c->fit;
 	}
 	return false;
 }

@@ -98,6 +98,9 @@ static enum race race_of(const struct look *l, int64_t *idle_ns)
 	gap = close.time_ns - request.time_ns;
 	if (happened(x->before))
 		*idle_ns = close.time_ns - x->before.time_ns;
+	/* A close that acknowledges the request came after it, whatever the clocks of two taps say. */
+	if (before(close, request) && !close_not_knowing(l, close))
+		return RACE_NONE;
 	if (before(close, request))
 		return -gap > crossing_ns(l) ? RACE_STALE_FIN : RACE_CROSSED;
 	if (gap <= crossing_ns(l) && close_not_knowing(l, close)) {
@@ -426,6 +429,8 @@ bool rule_reset_before_response(const struct look *l, struct finding *f)
 		return false;
 	waited = l->end.time_ns - asked_at(l).time_ns;
 	prove_before_response(l, f, waited);
+	if (l->up->ttl_min == 0)
+		at_most(f, CONFIDENCE_MEDIUM);  /* a device in between is not ruled out: no packet to compare with */
 	if (f->arena != NULL && l->up->ttl_min != 0 && same_flow_ttl(l))
 		note(f, l->end, "not by a device in between: hop limit %u, as the upstream's other packets", l->up->rst.ttl);
 	/* MECHANISMS 1: a live socket's RST has ACK; a kernel that has no socket for the segment sends RST alone, with window 0. */

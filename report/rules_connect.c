@@ -189,6 +189,9 @@ static bool arp_unanswered(const struct look *l, struct finding *f)
 	/* Linux asks three times, a second apart (arp(7), mcast_solicit): two questions are a second of silence. */
 	if (waited < ABSENCE_NS)
 		return false;
+	/* Who asked once and not again had its answer, which the capture lacks. */
+	if (l->t->n_arp < 2)
+		return false;
 	if (f->arena == NULL)
 		return true;
 	memcpy(e.address, arp->target, sizeof e.address);
@@ -354,6 +357,14 @@ static bool syn_ack_too_late(const struct look *l)
 	       l->gw->rst.kind == RST_ALONE && before(l->up->syn, l->gw->rst.at);
 }
 
+/* It refuses connections: a single SYN without an answer is more likely one whose RST was not captured. */
+static bool refuses(const struct look *l)
+{
+	struct server_seen seen;
+
+	return learned_server(l->c->learned, &l->t->upstream, &seen) && seen.refused != 0;
+}
+
 bool rule_connect_timeout(const struct look *l, struct finding *f)
 {
 	struct mark first;
@@ -367,6 +378,8 @@ bool rule_connect_timeout(const struct look *l, struct finding *f)
 	if (!happened(first) || (!silent_enough(l, first) && last_syn(l).time_ns - first.time_ns < ABSENCE_NS))
 		return false;
 	waited = waited_ns(l, first) != 0 ? waited_ns(l, first) : last_syn(l).time_ns - first.time_ns;
+	if (syn_count(l) < 2 && refuses(l))
+		return false;
 	note(f, first, "%s sent SYN to %s", l->gateway, l->upstream);
 	if (last_syn(l).packet != first.packet)
 		note(f, last_syn(l), "sent again, %u in all; no SYN-ACK, no RST, no ICMP", syn_count(l));
@@ -386,6 +399,9 @@ bool rule_connect_timeout(const struct look *l, struct finding *f)
 
 /* Linux gives about 28,000 ports to one destination and keeps each 60 s in TIME_WAIT (ip-sysctl, ip_local_port_range). */
 enum { PORTS_NEARLY_USED_UP = 25000 };
+
+/* Packets of two interfaces come out of order by about a millisecond; as in tie.h. */
+#define TAPS_APART_NS (2 * NS_PER_MS)
 
 static unsigned attempts_in_the_last_minute(const struct case_file *c, const uint8_t address[static 16])
 {
@@ -452,6 +468,13 @@ bool rule_no_upstream_attempt(const struct look *l, struct finding *f)
 	detail_seconds(f, "answered_after_s", after);
 	/* Without a reason in the capture its packets may be what is missing. */
 	at_most(f, earlier != NULL || reason[0] == 'p' ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM);
+	/* Nothing for so long, and no failure before it: a try that was not captured looks the same. */
+	if (earlier == NULL && reason[0] != 'p' && after >= ABSENCE_NS)
+		at_most(f, CONFIDENCE_LOW);
+	/* It connected to somebody meanwhile, for this request perhaps: what it asked there was not captured. */
+	if (learned_attempts_from(c->learned, c->front.address, c->client->x.request.first.time_ns - TAPS_APART_NS,
+	                          l->gave_up.time_ns) != 0)
+		at_most(f, CONFIDENCE_LOW);
 	say(f, "%s answered by itself after %s and sent nothing to any upstream, although it reaches upstreams elsewhere in this capture.",
 	    front, time_text(after, time));
 	return true;

@@ -143,7 +143,7 @@ bool rule_reset_by_middlebox(const struct look *l, struct finding *f)
 
 	if (l->conn == NULL || !happened(up->rst.at) || happened(up->fin) || !up_reset(l) || (l->x != NULL && l->x->response.complete))
 		return false;
-	if (!happened(up->syn) && !l->conn->joined_late)
+	if (!happened(up->syn) && !l->conn->joined_late && l->gw->bytes == 0)
 		return false;           /* refused: rule_connection_refused */
 	ttl = !same_flow_ttl(l);
 	data = happened(up->data_after_rst);

@@ -379,7 +379,7 @@ bool rule_http2_to_http1_port(const struct look *l, struct finding *f)
 	struct server_seen seen;
 	unsigned spoke;
 
-	if (l->conn == NULL || l->conn->speaks[CLIENT] != SPEAKS_HTTP2 || l->conn->joined_late)
+	if (l->conn == NULL || l->conn->speaks[CLIENT] != SPEAKS_HTTP2 || (l->conn->joined_late && !happened(l->up->syn)))
 		return false;
 	spoke = l->conn->speaks[SERVER];
 	if (l->up->bytes != 0 && (spoke == SPEAKS_HTTP1 || spoke >= SPEAKS_FOREIGN_FIRST || spoke == SPEAKS_UNKNOWN)) {

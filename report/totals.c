@@ -293,6 +293,12 @@ static void find_blind_spots(struct report_builder *b)
 			      &b->arena,
 			      "%llu TLS connections could not be read: give a key log (--keylog).",
 			      (unsigned long long)r->decode.encrypted_without_keys));
+	if (b->correlation.steps.n != 0)
+		blind(r, arena_text(&b->arena,
+				    "The capture's clock was set back %llu times (first before packet %llu): times "
+				    "after that are shown as if it had gone on, and durations across it are not known.",
+				    (unsigned long long)b->correlation.steps.n,
+				    (unsigned long long)b->correlation.steps.first));
 	if (r->decode.tcp_gaps != 0)
 		blind(r, arena_text(&b->arena,
 				    "%llu bytes that were acknowledged were not captured: some "
