@@ -157,6 +157,7 @@ void stream_drop_waiting(struct decoder *d, struct conn *c);
 /* exchange.c */
 void exchange_push(struct decoder *d, struct exchange *x, struct mark at, bool final);
 void exchange_settle_done(struct decoder *d, struct conn *c, struct mark at);   /* those that are done, oldest first */
+void exchange_tell_open(struct conn *c);    /* the client waits no more, and the server may never close */
 int64_t exchange_asked_ns(const struct exchange *x);            /* when the last byte of its request so far was sent */
 void exchange_acked(struct conn *c, uint64_t acked_offset, struct mark at);
 void exchange_end_all(struct decoder *d, struct conn *c, enum ending how, struct mark at);

@@ -570,6 +570,21 @@ void exchange_settle_done(struct decoder *d, struct conn *c, struct mark at)
 	}
 }
 
+void exchange_tell(struct exchange *x)
+{
+	struct decoder *d = x->conn->detail->decoder;
+
+	x->waiting_told = true;
+	exchange_push(d, x, d->now, false);
+}
+
+void exchange_tell_open(struct conn *c)
+{
+	for (struct exchange *x = c->detail->first; x != NULL; x = x->next)
+		if (!x->done && x->f.response.first.packet != 0)        /* silence is told by the timer */
+			exchange_tell(x);
+}
+
 /* Whatever the protocol left open ends with its connection. */
 void exchange_end_all(struct decoder *d, struct conn *c, enum ending how, struct mark at)
 {

@@ -40,6 +40,7 @@ void exchange_request_sent(struct exchange *x, uint64_t wire_offset);
 void exchange_notable(struct exchange *x, enum packet_role role, enum side from, struct mark at);
 void exchange_done(struct exchange *x);
 void exchange_settle(struct exchange *x);
+void exchange_tell(struct exchange *x);          /* what is known so far, in a fact that is not final */
 void exchange_broken(struct message *m, enum violation v, struct mark at, uint64_t offset, struct span excerpt);
 
 /* That of an HTTP/2 stream which ended, until it is told; NULL: told, or not among the newest. */

@@ -10,7 +10,8 @@
  *   FACT_OPEN      SYN-ACK seen, or joined late (first packet is no SYN)
  *   FACT_BRIEF     an exchange that ended well (complete, status < 400, nothing odd)
  *   FACT_EXCHANGE  any other exchange, or all with --exchanges; sent once when it settled (`final`),
- *                  and once before, not final, when a request has waited 1 s for its response
+ *                  and before, not final, when a request has waited 1 s for its response, its
+ *                  client has closed (FIN) amid the response, or the response is no HTTP
  *   FACT_CLOSE     the connection ended in order, each exchange well
  *   FACT_CONN      a connection ended otherwise, carried no exchange, or (not final) its client has
  *                  waited 1 s for an answer that is no HTTP yet (a TLS handshake, say)

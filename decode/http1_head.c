@@ -730,6 +730,8 @@ enum step h1_garbled(struct h1 *h, struct h1_side *s, struct h1_in *in, struct s
 		m->body_bytes += begun.len;
 	}
 	h1_release(h, s);
+	if (s->x->f.request.complete)
+		exchange_tell(s->x);
 	return STEP_ON;
 }
 

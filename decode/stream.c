@@ -585,6 +585,8 @@ void stream_fin(struct decoder *d, struct conn *c, enum side from, struct mark a
 {
 	(void)d;
 	tell_end(c, from, END_FIN, at);
+	if (from == CLIENT && !c->flow[SERVER].ended)
+		exchange_tell_open(c);
 }
 
 void stream_rst(struct decoder *d, struct conn *c, enum side from, struct mark at)

@@ -340,8 +340,10 @@ static bool is_client(struct round *r, struct kept *k)
 {
 	const struct exchange_fact *f = (const void *)k->fact;
 
-	if (k->fact->kind != FACT_EXCHANGE || !k->final || k->client_state != STATE_FREE ||
-	    !client_failed(f))
+	if (k->fact->kind != FACT_EXCHANGE || k->client_state != STATE_FREE || !client_failed(f))
+		return false;
+	/* Live, an answer that is no HTTP is told at once: its client may wait long for a line's end. */
+	if (!k->final && !(r->c->options->live && f->x.outcome == OUTCOME_GARBLED))
 		return false;
 	if (k->back != NO_GATEWAY &&
 	    front_is_plain(r, k)) /* in a chain: told with the outer one, if that failed */
@@ -361,18 +363,29 @@ static int compare_ends(const void *a, const void *b)
 	return (x->tier->id > y->tier->id) - (x->tier->id < y->tier->id);
 }
 
+/* A question that nobody answered is no try: it may have been another request's. */
+static bool tried(const struct matter *m)
+{
+	for (unsigned i = 0; i < m->n_trials; i++)
+		if (try_is(m->trials[i]))
+			return true;
+	return false;
+}
+
 /* What no packet explains yet may be explained by a try that is still waiting: a file is told when
  * a SYN would be given up; live, a request that waited long itself is held back for a little. */
 static bool may_wait(const struct round *r, const struct matter *m)
 {
 	int64_t end = client_ended(m->tier).time_ns;
 
-	if (r->final || m->n_trials != 0)
+	if (r->final || tried(m))
 		return false;
 	if (!r->c->options->live)
 		return end + SYN_GIVES_UP_S * NS_PER_S > r->until_ns;
-	return end - m->tier->begin.time_ns > LONG_WAIT_MS * NS_PER_MS &&
-	       end + LIVE_HOLDS_S * NS_PER_S > r->until_ns;
+	if (end - m->tier->begin.time_ns > LONG_WAIT_MS * NS_PER_MS)
+		return end + LIVE_HOLDS_S * NS_PER_S > r->until_ns;
+	/* The connection that failed settles as late as its request did. */
+	return end + 2 * SETTLE_MS * NS_PER_MS > r->until_ns;
 }
 
 static void tell_matters(struct round *r, struct matter *matters, unsigned n)

@@ -209,8 +209,22 @@ static double another_gap(const struct row *row, const struct kept *u)
 	return gap;
 }
 
+/* A request that still waits, and began when this try did: it is not here yet to ask for it. */
+static bool awaited(const struct round *r, const struct kept *u)
+{
+	for (const struct kept *k = r->c->store->lists[LIST_MAIN].oldest; k != NULL; k = k->newer) {
+		int64_t after = u->begin.time_ns - k->begin.time_ns;
+
+		if (!k->final && k->front != NO_GATEWAY && k->front == u->back &&
+		    after >= -TIE_SLACK_NS && after <= HEAD_MS * NS_PER_MS &&
+		    (!u->key.known || tie_alike(&k->key, &u->key) != 0))
+			return true;
+	}
+	return false;
+}
+
 /* One more try for the request that it lies closest to. False: none is left. */
-static bool add_another(struct round *r, const bool *healed)
+static bool add_another(struct round *r, const bool *not_ours)
 {
 	struct row *best_row = NULL;
 	struct kept *best = NULL;
@@ -219,7 +233,7 @@ static bool add_another(struct round *r, const bool *healed)
 	for (unsigned j = 0; j < r->n_columns; j++) {
 		struct kept *u = r->columns[j];
 
-		if (u->upstream_state != STATE_FREE || u->guilty < 0 || healed[j])
+		if (u->upstream_state != STATE_FREE || u->guilty < 0 || not_ours[j])
 			continue;
 		for (unsigned i = 0; i < r->n_rows; i++) {
 			double gap = another_gap(&r->rows[i], u);
@@ -284,25 +298,36 @@ static void fill_costs(struct round *r)
 
 static void match_others(struct round *r)
 {
-	bool healed[ASSIGN_COLUMNS_MAX] = { false };
+	bool not_ours[ASSIGN_COLUMNS_MAX] = { false };
 
 	for (unsigned j = 0; j < r->n_columns; j++) {
 		struct kept *u = r->columns[j];
-		double after, best = 1e12;
+		double after, best = 1e12, alone = 1e12;
 
-		if (u->upstream_state != STATE_FREE || u->guilty < 0 ||
-		    (after = heard_healed(r, u)) < 0)
+		if (u->upstream_state != STATE_FREE || u->guilty < 0)
 			continue;
+		after = heard_healed(r, u);
 		for (unsigned i = 0; i < r->n_rows; i++) {
 			double gap = another_gap(&r->rows[i], u);
 
 			if (gap >= 0 && gap < best)
 				best = gap;
+			if (gap >= 0 && gap < alone && r->rows[i].m->n_trials == 0)
+				alone = gap;
 		}
-		healed[j] = after <= best;
+		not_ours[j] = (after >= 0 && after <= best) || (alone > HEAD_MS && awaited(r, u));
 	}
-	while (add_another(r, healed))
+	while (add_another(r, not_ours))
 		;
+}
+
+/* Its client got more than an error of the gateway's own: an upstream was there. */
+static bool reached(const struct kept *k)
+{
+	const struct exchange_fact *f = (const void *)k->fact;
+
+	return k->fact->kind == FACT_EXCHANGE &&
+	       (f->x.outcome == OUTCOME_GARBLED || (f->x.status != 0 && f->x.status < 400));
 }
 
 void match_gateway(struct round *r, int gateway)
@@ -328,7 +353,7 @@ void match_gateway(struct round *r, int gateway)
 		}
 		if (m->n_trials == 0 && gateway != NO_GATEWAY)
 			heard_refused(r, &r->rows[i], gateway);
-		if (m->n_trials == 0)
+		if (m->n_trials == 0 && !reached(r->rows[i].k))
 			asked_in_vain(r, &r->rows[i]);
 		if (m->n_trials == 0)
 			find_before(r, &r->rows[i], gateway);

@@ -106,6 +106,11 @@ void exchange_done(struct exchange *x)
 		tell(x);
 }
 
+void exchange_tell(struct exchange *x)
+{
+	(void)x;
+}
+
 void exchange_settle(struct exchange *x)
 {
 	tell(x);
