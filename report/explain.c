@@ -86,17 +86,60 @@ static bool holds_word(struct span in, struct span what)
 
 	if (at == in.len)
 		return false;
-	return (at == 0 || !word_byte(span_at(in, at - 1))) && !word_byte(span_at(in, at + what.len));
+	return (at == 0 || !word_byte(span_at(in, at - 1)) || !word_byte(span_at(what, 0))) &&
+	       (!word_byte(span_at(in, at + what.len)) || !word_byte(span_at(what, what.len - 1)));
 }
 
-/* How well a log line and a gateway's words fit: the length of what they have in common; 0 if they do not. */
+/* What is before `mark` in *rest, which goes on behind it. */
+static struct span part_before(struct span *rest, const char *mark)
+{
+	struct span m = span_text(mark), part;
+	size_t at = find_nocase(*rest, m);
+
+	part = span_first(*rest, at);
+	*rest = span_from(*rest, at < rest->len ? at + m.len : at);
+	return part;
+}
+
+/* One message of a gateway's: "..." in it stands for what differs from line to line. A message in the very case counts
+ * a little more: HAProxy's sH is not its SH. */
+static size_t fit_message(struct span said, struct span message)
+{
+	size_t fits = 0;
+
+	if (holds_word(message, said))
+		return 2 * said.len;
+	while (message.len != 0) {
+		struct span part = part_before(&message, "...");
+		size_t at = find_nocase(said, part);
+
+		if (part.len == 0)
+			continue;
+		if (!holds_word(said, part))
+			return 0;
+		said = span_from(said, at);
+		fits += 2 * part.len + (span_equal(span_first(said, part.len), part) ? 1 : 0);
+		said = span_from(said, part.len);
+	}
+	return fits;
+}
+
+/* How well a log line and a gateway's words fit: the length of what they have in common; 0 if they do not. Words are
+ * messages, a line each, with "; " or "; or " between them. */
 static size_t fit(struct span said, struct span words)
 {
-	if (said.len == 0 || words.len == 0)
-		return 0;
-	if (holds_word(said, words))
-		return words.len;
-	return holds_word(words, said) ? said.len : 0;
+	size_t best = 0;
+
+	while (said.len != 0 && words.len != 0) {
+		struct span message = part_before(&words, "; ");
+		size_t fits;
+
+		if (span_starts(message, "or "))
+			message = span_from(message, 3);
+		fits = fit_message(said, message);
+		best = fits > best ? fits : best;
+	}
+	return best;
 }
 
 static bool fits_best(struct span said, size_t best, const struct gateway_model *m, unsigned cause)
