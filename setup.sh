@@ -6,7 +6,9 @@
 BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libpcap-dev libnghttp2-dev libssl-dev zlib1g-dev
 libzstd-dev liblz4-dev libseccomp-dev libcap-ng-dev"
 # shellcheck disable=SC2034
-TEST_PACKAGES="python3 python3-jsonschema tshark nginx-light"
+TEST_PACKAGES="python3 python3-jsonschema tshark iproute2 nginx-light haproxy apache2 varnish"
+# shellcheck disable=SC2034
+GATEWAY_PACKAGES="$TEST_PACKAGES tcpdump caddy squid lighttpd nghttp2-proxy h2o trafficserver"
 
 jobs=$(nproc 2>/dev/null || echo 2)
 
@@ -14,7 +16,19 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Installs those of the packages that are missing. (RUNLEVEL: without systemd, services that come with them do not start.)
+# Services that come with packages are not to start here: invoke-rc.d asks /usr/sbin/policy-rc.d, and 101 means no. One that is
+# there already stays as it is.
+without_services() {
+    policy=/usr/sbin/policy-rc.d
+    [ ! -e $policy ] || policy=
+    [ -z "$policy" ] || printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin $policy
+    status=0
+    "$@" || status=$?
+    [ -z "$policy" ] || as_root rm -f $policy
+    return $status
+}
+
+# Installs those of the packages that are missing.
 setup_packages() {
     missing=
     for package in "$@"; do
@@ -28,7 +42,7 @@ setup_packages() {
     echo "installing:$missing" >&2
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
     # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $missing >&2
+    without_services as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $missing >&2
 }
 
 # setup_build [configure's options]: configures when it must, and builds.

@@ -5,6 +5,7 @@ packets that nobody sent. Needs root, iproute2, and /dev/net/tun.
 """
 import fcntl
 import heapq
+import itertools
 import os
 import select
 import struct
@@ -35,9 +36,10 @@ class Frame:
     """What a wire's rules look at. flags: TCP's letters (S, A, F, R, P), "" for anything else."""
 
     def __init__(self, data, to_upstream):
-        self.data, self.to_upstream, self.flags, self.payload = data, to_upstream, "", b""
+        self.data, self.to_upstream, self.flags, self.payload, self.port = data, to_upstream, "", b"", 0
         if data[12:14] == b"\x08\x00" and data[23] == 6:
             at = 14 + 4 * (data[14] & 15)
+            self.port = struct.unpack_from(">H", data, at + (2 if to_upstream else 0))[0]       # the upstream's
             end = 14 + struct.unpack_from(">H", data, 16)[0]
             bits = data[at + 13]
             self.flags = "".join(c for i, c in enumerate("FSRPA") if bits >> i & 1)
@@ -45,12 +47,13 @@ class Frame:
 
 
 class Wire(threading.Thread):
-    """Carries frames between two TAP devices, each `delay_s` later. `drop` is asked about each frame."""
+    """Carries frames between two TAP devices, each `delay_s` later, or as long as `delays_s` says for the upstream's port. `drop` is
+    asked about each frame."""
 
     def __init__(self, switch_fd, host_fd):
         super().__init__(daemon=True)
         self.ends = {switch_fd: host_fd, host_fd: switch_fd}
-        self.host_fd, self.delay_s, self.drop, self.stopping = host_fd, 0.0, None, False
+        self.host_fd, self.delay_s, self.delays_s, self.drop, self.stopping = host_fd, 0.0, {}, None, False
 
     def run(self):
         waiting, count = [], 0
@@ -68,15 +71,19 @@ class Wire(threading.Thread):
                     data = os.read(fd, 65600)
                 except OSError:
                     continue
-                if self.drop and self.drop(Frame(data, fd != self.host_fd)):
+                frame = Frame(data, fd != self.host_fd)
+                if self.drop and self.drop(frame):
                     continue
                 count += 1
-                heapq.heappush(waiting, (time.monotonic() + self.delay_s, count, self.ends[fd], data))
+                after_s = self.delays_s.get(frame.port, self.delay_s)
+                heapq.heappush(waiting, (time.monotonic() + after_s, count, self.ends[fd], data))
 
 
 class Network:
+    count = itertools.count()           # several at once have names of their own
+
     def __init__(self):
-        tag = "w%d" % (os.getpid() % 100000)
+        tag = "w%d%s" % (os.getpid() % 100000, chr(ord("A") + next(Network.count) % 26))
         self.client, self.gateway, self.upstream, self.switch = (tag + x for x in "cgus")
         self.tag, self.processes, self.fds = tag, [], []
 
@@ -107,7 +114,7 @@ class Network:
             run("ip", "-n", ns, "link", "set", "eth0", "address", "02:00:00:00:00:%02x" % n, "up")
             run("ip", "-n", ns, "addr", "add", address + "/24", "dev", "eth0")
         run("ip", "-n", self.upstream, "addr", "add", "10.77.0.22/24", "dev", "eth0")
-        self.inside(self.upstream, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.inside(self.upstream, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0")
         run("ip", "-n", self.gateway, "route", "add", "10.77.9.0/24", "via", UPSTREAM)
         for kind, address in (("blackhole", BLACKHOLE), ("unreachable", UNREACHABLE), ("prohibit", PROHIBITED)):
             run("ip", "-n", self.upstream, "route", "add", kind, address)

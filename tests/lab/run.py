@@ -29,33 +29,6 @@ import scenarios
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# Runs inside the client's namespace: asks one request after another on one connection where the gateway allows it.
-CLIENT_CODE = r"""
-import http.client, json, sys, time
-asks, host, port = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-answers, c = [], None
-for method, target, after in asks:
-    time.sleep(after)
-    c = c or http.client.HTTPConnection(host, port, timeout=20)
-    body = b"a=1&b" if method == "POST" else None
-    status, whole = None, False
-    try:
-        c.request(method, target, body, {"Host": "shop.example", "User-Agent": "lab/1"})
-        r = c.getresponse()
-        status = r.status
-        r.read()
-        whole = True
-        if r.will_close:
-            c.close(); c = None
-    except (OSError, http.client.HTTPException) as e:
-        if c is not None:
-            c.close()
-        c = None
-    answers.append({"method": method, "target": target, "status": status, "whole": whole})
-print(json.dumps(answers))
-"""
-
-
 def wait_until_listening(network, ns, address, port, seconds=15):
     """By the namespace's own socket table, so that no packet is sent for it."""
     end = time.monotonic() + seconds
@@ -67,18 +40,24 @@ def wait_until_listening(network, ns, address, port, seconds=15):
     raise RuntimeError("%s:%d does not listen" % (address, port))
 
 
+def filled(command, setting):
+    return [a.format(dir=setting.dir, listen=setting.listen, port=setting.port) for a in command]
+
+
 def start_gateway(network, gateway, setting):
     for name, text in gateway.config(setting).items():
         path = os.path.join(setting.dir, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as file:
             file.write(text)
-    command = [a.format(dir=setting.dir, listen=setting.listen, port=setting.port) for a in gateway.command]
     environment = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin", HOME=setting.dir)
     environment["PROXY_CONFIG_CONFIG_DIR"] = setting.dir        # Traffic Server
     out = open(os.path.join(setting.dir, "gateway.out"), "w")
-    network.start(network.gateway, command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=setting.dir)
+    network.start(network.gateway, filled(gateway.command, setting), stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=setting.dir)
     wait_until_listening(network, network.gateway, setting.listen, setting.port)
+    if gateway.logger:
+        with open(os.path.join(setting.dir, "gateway.log"), "w") as log:
+            network.start(network.gateway, filled(gateway.logger, setting), stdout=log, stderr=subprocess.STDOUT)
 
 
 def make_world_readable(folder):
@@ -86,6 +65,13 @@ def make_world_readable(folder):
     for root, dirs, files in os.walk(folder):
         for name in [root] + [os.path.join(root, x) for x in dirs]:
             os.chmod(name, 0o777)
+
+
+def ask(network, scripts):
+    """What the client got: see client.py."""
+    done = subprocess.run(["ip", "netns", "exec", network.client, sys.executable, os.path.join(HERE, "client.py"), net.GATEWAY, "80"],
+                          input=json.dumps(scripts), stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    return json.loads(done.stdout)
 
 
 def run_one(scenario, gateway, folder):
@@ -96,20 +82,18 @@ def run_one(scenario, gateway, folder):
                           stdout=subprocess.DEVNULL)
             wait_until_listening(network, network.upstream, "0.0.0.0", 8080)
         make_world_readable(folder)
-        start_gateway(network, gateway, gateways.Setting(folder, net.GATEWAY, [scenario.upstream], scenario.connect_s, scenario.read_s))
+        start_gateway(network, gateway, gateways.Setting(folder, net.GATEWAY, [scenario.route("/", [scenario.upstream])]))
         network.wire.delay_s, network.wire.drop = scenario.delay_s, scenario.drop
         capture = os.path.join(folder, "capture.pcap")
         tcpdump = network.start(network.gateway, ["tcpdump", "-i", "eth0", "-U", "--immediate-mode", "-s", "0", "--nano", "-Z", "root", "-w", capture],
                                 stderr=subprocess.PIPE, text=True)
         while "listening on" not in (tcpdump.stderr.readline() or "listening on"):
             pass
-        asks = [(a.method, a.target, a.after_s) for a in scenario.asks]
-        done = subprocess.run(["ip", "netns", "exec", network.client, sys.executable, "-c", CLIENT_CODE, json.dumps(asks),
-                               net.GATEWAY, "80"], capture_output=True, text=True, timeout=120, check=True)
+        answers = ask(network, {"one": scenario.script("")})["one"]
         time.sleep(scenario.settle_s)
         tcpdump.terminate()
         tcpdump.wait()
-    return json.loads(done.stdout)
+    return answers
 
 
 def log_of(gateway, folder):

@@ -1,6 +1,7 @@
 """What can go wrong, one row each: the upstream's behaviour, what the client asks and when, and what the packets then show."""
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+import gateways
 import net
 
 
@@ -9,6 +10,9 @@ class Ask:
     target: str
     method: str = "GET"
     after_s: float = 0.2            # from the end of the one before
+    body_bytes: int = 5             # of a POST
+    fresh: bool = False             # on a connection of its own
+    abort_s: float = 0.0            # closes so long after the request, without having read an answer
 
 
 @dataclass
@@ -24,25 +28,35 @@ class Scenario:
     settle_s: float = 0.4           # capture goes on after the last answer
     drop: object = None             # of net.Wire
     reported_upstream: str = None   # where it differs from `upstream`
+    scheme: str = "http"            # what the gateway speaks: gateways.Route
+    leave_out: bool = False         # the gateway stops trying an upstream that failed
     story: str = ""                 # for README
+
+    def route(self, path, upstreams):
+        return gateways.Route(path, upstreams, self.scheme, self.connect_s, self.read_s, self.leave_out)
+
+    def script(self, prefix, fresh=False):
+        """Its requests, for client.py."""
+        return [dict(asdict(a), target=prefix + a.target, fresh=a.fresh or fresh) for a in self.asks]
 
 
 SCENARIOS = {
     "connection-refused": Scenario("connection-refused", behaviour="", asks=[Ask("/fails")], decisive="upstream RST",
         story="Nothing listens on the upstream's port: the gateway's SYN is answered by RST,ACK."),
     "connect-timeout": Scenario("connect-timeout", behaviour="", asks=[Ask("/fails")], upstream=net.BLACKHOLE + ":8080",
-        connect_s=2.5, decisive="gateway SYN", story="The upstream's address is routed into a black hole: no SYN is ever answered."),
+        connect_s=1.5, decisive="gateway SYN", story="The upstream's address is routed into a black hole: no SYN is ever answered."),
     "host-unreachable": Scenario("host-unreachable", behaviour="", asks=[Ask("/fails")], upstream=net.UNREACHABLE + ":8080",
         decisive="ICMP", story="A router on the way answers the gateway's SYN with ICMP host unreachable."),
-    "admin-prohibited": Scenario("host-unreachable", behaviour="", asks=[Ask("/fails")], upstream=net.PROHIBITED + ":8080",
-        decisive="ICMP", story="A firewall on the way answers the gateway's SYN with ICMP administratively prohibited."),
+    "admin-prohibited": Scenario("host-unreachable", behaviour="", asks=[Ask("/fails", after_s=1.3)], upstream=net.PROHIBITED + ":8080",
+        decisive="ICMP",                     # the kernel says so once a second: ip_error()
+        story="A firewall on the way answers the gateway's SYN with ICMP administratively prohibited."),
     "arp-unanswered": Scenario("host-unreachable", behaviour="", asks=[Ask("/fails")], upstream=net.NOBODY + ":8080",
         decisive="ARP", connect_s=5, reported_upstream=net.NOBODY,
         story="No host has the upstream's address: the gateway's ARP questions are never answered."),
-    "keepalive-race": Scenario("keepalive-race", behaviour="idle_limit=1.0", delay_s=0.03,
-        asks=[Ask("/first"), Ask("/fails", "POST", 0.955)], decisive="upstream FIN",
+    "keepalive-race": Scenario("keepalive-race", behaviour="idle_limit=1.0", delay_s=0.15,
+        asks=[Ask("/first"), Ask("/fails", "POST", 0.85)], decisive="upstream FIN",
         story="The upstream closes connections that were idle for 1 s. The second request leaves the gateway while the FIN is on its "
-              "way (30 ms each way), on the connection that the first one used."),
+              "way (150 ms each way), on the connection that the first one used."),
     "closed-before-response": Scenario("closed-before-response", behaviour="close", decisive="upstream FIN",
         story="The upstream acknowledges the request and closes without a byte of a response."),
     "reset-before-response": Scenario("reset-before-response", behaviour="reset", decisive="upstream RST",
@@ -65,6 +79,43 @@ SCENARIOS = {
         story="The upstream sends 100 of 1000 bytes and then nothing; the gateway gives up at its own limit of 2 s."),
     "upstream-error": Scenario("upstream-error", behaviour="status=503", decisive="upstream data",
         story="The upstream itself answers 503, and the gateway passes it on."),
+    "no-upstream-attempt": Scenario("no-upstream-attempt", behaviour="", asks=[Ask("/first"), Ask("/fails")], leave_out=True,
+        decisive="client data", story="Every upstream refused the request before: the gateway leaves them out and answers by itself."),
+    "closed-during-request": Scenario("closed-during-request", behaviour="reset_in_request", decisive="upstream RST",
+        asks=[Ask("/fails", "POST", body_bytes=600000)], story="The upstream resets while the request's body is still on its way."),
+    "invalid-status-line": Scenario("invalid-status-line", behaviour=r"raw=OKAY 200 all good\r\nContent-Length: 2\r\n\r\nok",
+        decisive="upstream data", story="The response's first line is no status line."),
+    "invalid-header": Scenario("invalid-header", behaviour=r"says=HTTP/1.1 200 OK\r\nThis line has no colon\r\nContent-Length: 2\r\n\r\nok",
+        decisive="upstream data", story="A line of the response's header section has no colon."),
+    "header-nul": Scenario("invalid-header", behaviour=r"says=HTTP/1.1 200 OK\r\nX-Note: a\0b\r\nContent-Length: 2\r\n\r\nok",
+        decisive="upstream data", story="A field of the response's header section has a NUL byte."),
+    "header-200k": Scenario("header-too-large", behaviour="header=200000", decisive="upstream data",
+        story="The upstream's header section has 200 kB, in one field: more than most gateways take."),
+    "conflicting-framing": Scenario("conflicting-framing", decisive="upstream data",
+        behaviour=r"says=HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\nok", story="Two lengths, which differ."),
+    "length-and-chunked": Scenario("conflicting-framing", decisive="upstream data",
+        behaviour=r"says=HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        story="A length, and chunks too."),
+    "invalid-chunk": Scenario("invalid-chunk", decisive="upstream data",
+        behaviour=r"says=HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nok\r\n0\r\n\r\n", story="A chunk's size is no number."),
+    "unsolicited-response": Scenario("unsolicited-response", decisive="upstream data",
+        behaviour=r"says=HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra",
+        story="A second response follows the one that was asked for."),
+    "not-http": Scenario("not-http", behaviour=r"raw=SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", asks=[Ask("/fails")], decisive="upstream data",
+        story="The upstream's port belongs to an SSH server."),
+    "http1-to-http2-port": Scenario("http1-to-http2-port", asks=[Ask("/fails")], decisive="upstream data",
+        behaviour=r"raw=\0\0\0\4\0\0\0\0\0\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\x01",
+        story="The upstream speaks HTTP/2 alone: SETTINGS and GOAWAY answer an HTTP/1 request."),
+    "http2-to-http1-port": Scenario("http2-to-http1-port", behaviour="bad_request", scheme="h2c", asks=[Ask("/fails")],
+        decisive="upstream data", story="The gateway speaks HTTP/2 to an upstream that speaks HTTP/1 alone: a 400 answers the preface."),
+    "plaintext-to-tls-port": Scenario("plaintext-to-tls-port", behaviour=r"raw=\x15\3\3\0\2\2\x46", asks=[Ask("/fails")], decisive="upstream data",
+        story="The upstream expects TLS: an alert answers the plaintext request."),
+    "tls-to-plaintext-port": Scenario("tls-to-plaintext-port", behaviour="bad_request", scheme="https", asks=[Ask("/fails")],
+        decisive="upstream data", story="The gateway speaks TLS to an upstream that speaks plaintext: a 400 answers the ClientHello."),
+    "stalled-mid-headers": Scenario("stalled-mid-response", behaviour="stall_mid_headers", decisive="gateway close", settle_s=0.6,
+        story="The upstream sends half a header section and then nothing; the gateway gives up at its own limit of 2 s."),
+    "client-aborted": Scenario("client-aborted", behaviour="silence", asks=[Ask("/ok"), Ask("/fails", abort_s=0.7)], settle_s=0.6,
+        decisive="gateway close", story="The client closes while the upstream still works on its request."),
     "healthy": Scenario("", asks=[Ask("/ok"), Ask("/ok?2", "POST"), Ask("/ok?3", after_s=1.2), Ask("/ok?4")],
         story="Nothing is wrong."),
     "healthy-idle-close": Scenario("", behaviour="idle_limit=0.5", asks=[Ask("/one"), Ask("/two", after_s=1.5)],

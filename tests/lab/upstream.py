@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""An upstream that misbehaves in one way.
+"""An upstream that misbehaves in one way, or several that misbehave each in its own.
 
-    upstream.py ADDRESS:PORT BEHAVIOUR[=ARGUMENT]
+    upstream.py ADDRESS:PORT BEHAVIOUR[=ARGUMENT] [ADDRESS:PORT BEHAVIOUR[=ARGUMENT]]...
 
-It answers GET /ok, and whatever comes while nothing is wrong, with 200. Any other request gets BEHAVIOUR. Each behaviour is a
-function below, given the connection and its argument; its name is what the command line says.
+It answers targets with /ok in them, and whatever comes while nothing is wrong, with 200. Any other request gets BEHAVIOUR. Each
+behaviour is a function below, given the connection and its argument; its name is what the command line says. With several
+addresses there are several upstreams, each with its own.
 """
 import socket
 import struct
@@ -25,12 +26,13 @@ class Connection:
             if not self.more():
                 return None
         head, _, rest = self.buffer.partition(b"\r\n\r\n")
-        length = 0
+        length, chunked = 0, False
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        if b"chunked" in head.lower():
+            chunked = chunked or name.lower() == b"transfer-encoding"
+        if chunked:
             while b"0\r\n\r\n" not in rest and self.more():
                 rest = self.buffer.partition(b"\r\n\r\n")[2]
             body, _, self.buffer = rest.partition(b"0\r\n\r\n")
@@ -102,6 +104,11 @@ def raw(c, text):
     c.close()
 
 
+def says(c, text):
+    """The same, and the connection stays open."""
+    c.send(text.encode("latin-1").decode("unicode_escape").encode("latin-1"))
+
+
 def mid_headers_close(c, _):
     c.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Cut: he")
     time.sleep(0.05)
@@ -137,6 +144,23 @@ def stall_mid_body(c, seconds):
     time.sleep(float(seconds or 30))
 
 
+def stall_mid_headers(c, seconds):
+    c.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Cut: he")
+    time.sleep(float(seconds or 30))
+
+
+def bad_request(c, _):
+    """Speaks plaintext HTTP to whatever it got: a TLS hello, too."""
+    c.send(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbad\n")
+    c.close()
+
+
+def reset_in_request(c, _):
+    """Takes no more of a body than the kernel did, and resets."""
+    time.sleep(0.1)
+    c.reset()
+
+
 def close_later(c, seconds):
     """Works, then closes without an answer: a worker killed by its master."""
     time.sleep(float(seconds))
@@ -148,9 +172,10 @@ def idle_limit(c, seconds):
     c.send(OK)
 
 
-BEHAVIOURS = {f.__name__: f for f in (ok, close, reset, silence, status, header, many_headers, raw, mid_headers_close,
+BEHAVIOURS = {f.__name__: f for f in (ok, close, reset, silence, status, header, many_headers, raw, says, mid_headers_close,
                                       mid_headers_reset, mid_body_close, mid_body_reset, mid_chunk_close, stall_mid_body,
-                                      close_later, idle_limit)}
+                                      stall_mid_headers, bad_request, reset_in_request, close_later, idle_limit)}
+AT_FIRST_BYTES = (bad_request, reset_in_request)        # they do not wait for a whole request
 
 
 def serve(sock, behaviour, argument):
@@ -158,12 +183,14 @@ def serve(sock, behaviour, argument):
     if behaviour is idle_limit:
         sock.settimeout(float(argument))
     try:
+        if behaviour in AT_FIRST_BYTES and c.more():
+            behaviour(c, argument)
         while True:
             request = c.request()
             if request is None:
                 break
             c.served += 1
-            if request[0].startswith(b"/ok"):
+            if b"/ok" in request[0]:
                 ok(c, None)
             else:
                 behaviour(c, argument)
@@ -172,18 +199,30 @@ def serve(sock, behaviour, argument):
         sock.close()
 
 
-def main():
-    address, _, port = sys.argv[1].rpartition(":")
-    name, _, argument = sys.argv[2].partition("=")
+def listen(where, what):
+    address, _, port = where.rpartition(":")
+    name, _, argument = what.partition("=")
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, int(port)))
     listener.listen(128)
-    print("listening", flush=True)
+    return listener, BEHAVIOURS[name], argument
+
+
+def accept(listener, behaviour, argument):
     while True:
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=serve, args=(sock, BEHAVIOURS[name], argument), daemon=True).start()
+        threading.Thread(target=serve, args=(sock, behaviour, argument), daemon=True).start()
+
+
+def main():
+    threads = [threading.Thread(target=accept, args=listen(where, what)) for where, what in zip(sys.argv[1::2], sys.argv[2::2])]
+    for thread in threads:
+        thread.start()
+    print("listening", flush=True)
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":
