@@ -256,12 +256,23 @@ static bool is_interim(const struct exchange *x)
 	return x->f.status >= 100 && x->f.status < 200;
 }
 
+/* "HTTP/" and something that may pass for a version: odd ones are read by some recipients, bytes that are no text by none. */
+static bool is_status_line(struct span t)
+{
+	if (!span_starts(t, "HTTP/") || !is_digit(span_at(t, 5)))
+		return false;
+	for (size_t i = 6; i < t.len && span_at(t, i) != ' '; i++)
+		if (span_at(t, i) < 0x21 || span_at(t, i) > 0x7e)
+			return false;
+	return true;
+}
+
 static enum step response_line(struct h1 *h, struct h1_side *s, struct h1_in *in, const struct h1_line *line)
 {
 	struct exchange *x = s->x;
 	struct span reason;
 
-	if (!span_starts(line->text, "HTTP/") || !is_digit(span_at(line->text, 5)))
+	if (!is_status_line(line->text))
 		return h1_garbled(h, s, in, line->text);
 	reason = status_line(s, in, line);
 	if (!is_interim(x))
