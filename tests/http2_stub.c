@@ -127,19 +127,6 @@ void exchange_broken(struct message *m, enum violation v, struct mark at, uint64
 struct exchange *conn_exchanges(struct conn *c) { return c->first; }
 bool conn_listing(const struct conn *c) { return c->listing; }
 struct conn_facts *conn_note(struct conn *c) { return &c->note; }
-struct exchange *exchange_of_ended_stream(struct conn *c, uint32_t stream)
-{
-	(void)c;
-	(void)stream;
-	return NULL;
-}
-
-void conn_passed_limit(struct conn *c, const char *name)
-{
-	(void)c;
-	(void)name;
-}
-
 void conn_said_close(struct conn *c) { c->said_close = true; }
 
 struct exchange *exchange_of_ended_stream(struct conn *c, uint32_t stream) { (void)c; (void)stream; return NULL; }
