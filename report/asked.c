@@ -117,7 +117,7 @@ void asked_in_vain(struct round *r, struct row *row)
 		if (first[kind] != NULL) {
 			uint8_t was = first[kind]->upstream_state;
 
-			matter_add(row->m, first[kind], MATCHED_UNIQUE);
+			matter_add(row->m, first[kind], row->rival ? MATCHED_ORDER : MATCHED_UNIQUE);
 			first[kind]->upstream_state =
 				was; /* another request may have waited for the same answer */
 			return;

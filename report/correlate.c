@@ -291,7 +291,7 @@ static void match_tier(struct round *r, struct matter *matters, unsigned n, cons
 					r->rows[r->n_rows++] = (struct row){
 						matters[at].tier,
 						client_ended(matters[at].tier).time_ns,
-						&matters[at], false
+						&matters[at], false, false
 					};
 			if (r->n_rows != 0)
 				match_gateway(r, gateway);

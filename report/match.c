@@ -145,6 +145,24 @@ static bool same_verdict(const struct kept *a, const struct kept *b)
 	       endpoint_equal(&a->end[SERVER], &b->end[SERVER]);
 }
 
+/* A connection that never carried a request says nothing of whose it is: a request that waited at the same time and has no try
+ * of its own may have waited for this one. */
+static bool has_rival(struct round *r, unsigned row, unsigned column)
+{
+	double own = r->a->cost[row][column];
+	bool rival = false;
+
+	if (r->columns[column]->key.known)
+		return false;
+	for (unsigned i = 0; i < r->n_rows; i++) {
+		if (i == row || r->rows[i].m->n_trials != 0 || r->a->cost[i][column] >= ASSIGN_NEVER ||
+		    r->a->cost[i][column] > own * 3 + same_cost)
+			continue;
+		r->rows[i].rival = rival = true;
+	}
+	return rival;
+}
+
 /* How surely the row's try is its own; an ambiguous one gets the other candidates for trials. */
 static uint8_t surety(struct round *r, unsigned row)
 {
@@ -170,7 +188,7 @@ static uint8_t surety(struct round *r, unsigned row)
 		tied = tied || (more <= own * 0.1 + 0.01 && !same_verdict(u, r->columns[j]));
 	}
 	if (!others)
-		return MATCHED_UNIQUE;
+		return has_rival(r, row, mine) ? MATCHED_ORDER : MATCHED_UNIQUE;
 	if (all_alike)
 		return MATCHED_SET;
 	r->rows[row].m->ambiguous = tied;
@@ -351,6 +369,10 @@ void match_gateway(struct round *r, int gateway)
 				if (m->trials[t] == r->columns[r->a->column[i]])
 					m->matched[t] = how;
 		}
+	}
+	for (unsigned i = 0; i < r->n_rows; i++) {
+		struct matter *m = r->rows[i].m;
+
 		if (m->n_trials == 0 && gateway != NO_GATEWAY)
 			heard_refused(r, &r->rows[i], gateway);
 		if (m->n_trials == 0 && !reached(r->rows[i].k))

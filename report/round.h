@@ -18,6 +18,7 @@ struct row { /* a failed request on one gateway */
 	int64_t end_ns;
 	struct matter *m;
 	bool by_id; /* a try has its identifier: the others have not */
+	bool rival; /* without a try, and another's may be its own */
 };
 
 struct round {
