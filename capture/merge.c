@@ -6,7 +6,8 @@
 
 struct member {
 	struct lane lane;               /* first: a lane of ours is its member */
-	struct reader *reader;          /* NULL: read to its end, or to its fault */
+	struct reader *reader;
+	bool     over;                  /* read to its end, or to its fault */
 	bool     probed;
 	int64_t  first_ns;              /* of its first packet; 0: it has none, or a fault before it */
 	uint64_t kernel_dropped, interface_dropped;     /* once read to its end */
@@ -82,13 +83,12 @@ static bool learn_order(struct merge *m)
 
 /* ---- packets ---- */
 
+/* It stays open, holding no memory to speak of: merge_again(). */
 static void member_end(struct member *k)
 {
-	if (k->reader == NULL)
-		return;
 	reader_drops(k->reader, &k->kernel_dropped, &k->interface_dropped);
-	reader_close(k->reader);
-	k->reader = NULL;
+	(void)reader_rewind(k->reader);
+	k->over = true;
 }
 
 /* First packet of the file that begins next; INT64_MAX: all have. */
@@ -188,11 +188,10 @@ static void merge_on_secrets(void *self, source_secrets_fn *fn, void *ctx)
 {
 	struct merge *m = self;
 
-	for (unsigned i = 0; i < m->n; i++)
-		if (m->members[i].reader != NULL) {
-			m->members[i].reader->on_secrets = fn;
-			m->members[i].reader->secrets_ctx = ctx;
-		}
+	for (unsigned i = 0; i < m->n; i++) {
+		m->members[i].reader->on_secrets = fn;
+		m->members[i].reader->secrets_ctx = ctx;
+	}
 }
 
 static void merge_drops(void *self, struct source_counters *c)
@@ -202,11 +201,28 @@ static void merge_drops(void *self, struct source_counters *c)
 	for (unsigned i = 0; i < m->n; i++) {
 		struct member *k = &m->members[i];
 
-		if (k->reader != NULL)
+		if (!k->over)
 			reader_drops(k->reader, &k->kernel_dropped, &k->interface_dropped);
 		c->kernel_dropped += k->kernel_dropped;
 		c->interface_dropped += k->interface_dropped;
 	}
+}
+
+static bool merge_again(void *self)
+{
+	struct merge *m = self;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		struct member *k = &m->members[i];
+
+		lane_clear(&k->lane);
+		if (!reader_rewind(k->reader))
+			return false;
+		k->over = false;
+	}
+	m->n_begun = m->n_active = 0;
+	m->fault = (struct err){ .code = ERR_OK };
+	return true;
 }
 
 static void merge_close(void *self)
@@ -255,7 +271,7 @@ bool merge_open(struct origin *out, struct reader *const *readers, unsigned n, s
 	m->interfaces = interfaces;
 	m->stop = stop;
 	*out = (struct origin){
-		.next = merge_next, .on_secrets = merge_on_secrets, .drops = merge_drops, .close = merge_close, .self = m,
+		.next = merge_next, .on_secrets = merge_on_secrets, .drops = merge_drops, .again = merge_again, .close = merge_close, .self = m,
 	};
 	return true;
 }

@@ -11,6 +11,7 @@ struct origin {
 	void (*on_secrets)(void *self, source_secrets_fn *fn, void *ctx);
 	void (*drops)(void *self, struct source_counters *c);   /* adds */
 	const char *(*notice)(void *self);                      /* may be NULL */
+	bool (*again)(void *self);                              /* to the first packet; NULL, or false: it cannot */
 	void (*close)(void *self);
 	void *self;
 };

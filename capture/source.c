@@ -13,6 +13,8 @@ struct source {
 	struct window window;
 	bool     over;                  /* live, and past what is judged */
 	struct source_counters counters;
+	bool     again;                 /* source_again(): `first` is what the first reading came to */
+	struct source_counters first;
 	uint64_t max_packets;           /* UINT64_MAX: no end */
 	uint64_t number;                /* of the packet before */
 	int64_t  latest_ns;             /* of the packet before */
@@ -70,6 +72,8 @@ static void count_in_file(struct source *s, struct packet *p)
 
 	s->number += p->frame - s->files.frames[p->file] - 1;
 	s->files.frames[p->file] = p->frame;
+	if (s->again)
+		return;
 	if (f->packets == 0 || p->time_ns < f->first_ns)
 		f->first_ns = p->time_ns;
 	if (f->packets == 0 || p->time_ns > f->last_ns)
@@ -120,6 +124,25 @@ enum source_status source_next(struct source *s, struct packet_batch *b, struct 
 	return status;
 }
 
+bool source_again(struct source *s)
+{
+	struct source_counters first;
+
+	source_counters(s, &first);
+	source_on_secrets(s, NULL, NULL);
+	interface_table_clear(&s->interfaces);          /* the files tell them again, as they are read */
+	if (s->origin.again == NULL || !s->origin.again(s->origin.self))
+		return false;
+	for (unsigned i = 0; i < s->files.n; i++)
+		s->files.frames[i] = 0;
+	s->again = true;
+	s->first = first;
+	s->counters = (struct source_counters){ 0 };
+	s->number = 0;
+	s->latest_ns = 0;
+	return true;
+}
+
 unsigned source_files(const struct source *s, const struct source_file **files)
 {
 	*files = s->files.rows;
@@ -134,6 +157,10 @@ unsigned source_interfaces(const struct source *s, const struct source_interface
 
 void source_counters(struct source *s, struct source_counters *c)
 {
+	if (s->again) {
+		*c = s->first;
+		return;
+	}
 	*c = s->counters;
 	if (s->origin.drops != NULL)
 		s->origin.drops(s->origin.self, c);

@@ -80,6 +80,11 @@ void source_on_secrets(struct source *s, source_secrets_fn *fn, void *ctx);
  * is the time of its last packet, since a stalled pipe says nothing about time. */
 enum source_status source_next(struct source *s, struct packet_batch *b, struct err *e);
 
+/* Begins again: the same packets with the same numbers come once more, and secrets in them are told to nobody. Nothing
+ * is opened for it. source_files() and source_counters() go on saying what the first reading came to. False: a pipe or
+ * an interface, which cannot. */
+bool source_again(struct source *s);
+
 unsigned source_files(const struct source *s, const struct source_file **files);
 unsigned source_interfaces(const struct source *s, const struct source_interface **interfaces);
 void source_counters(struct source *s, struct source_counters *c);

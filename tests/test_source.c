@@ -1031,6 +1031,7 @@ TEST(a_pipe_hands_on_what_is_whole_and_ticks)
 	CHECK_INT(source_next(s, &b, &e), SOURCE_PACKETS);
 	CHECK_SPAN(span_of(b.packets[0].bytes, b.packets[0].caplen), "late");
 	CHECK_INT(source_next(s, &b, &e), SOURCE_END);
+	CHECK(!source_again(s));
 	source_close(s);
 	batch_clear(&b);
 	dup2(old, 0);
@@ -1169,6 +1170,52 @@ TEST(secrets_of_merged_files_come_once)
 	CHECK_STR(seen.secrets, "CLIENT_RANDOM |CLIENT_RANDOM |");
 	CHECK_INT(seen.n_interfaces, 4);
 	CHECK_INT(seen.counters.kernel_dropped, 22);
+}
+
+/* What one reading gives: numbers, interfaces and times of the packets. */
+static uint64_t reading(struct source *s, unsigned *n)
+{
+	static struct packet_batch b;
+	struct err e = { .code = ERR_OK };
+	uint64_t sum = 0;
+
+	*n = 0;
+	while (source_next(s, &b, &e) == SOURCE_PACKETS)
+		for (unsigned i = 0; i < b.n; i++, (*n)++)
+			sum = sum * 31 + b.packets[i].number * 7 + b.packets[i].interface * 5 + b.packets[i].frame * 3 +
+			      b.packets[i].file + (uint64_t)b.packets[i].time_ns + b.packets[i].bytes[0];
+	batch_clear(&b);
+	return sum;
+}
+
+TEST(files_are_read_again_as_they_were_the_first_time)
+{
+	const char *files[2];
+	struct source_counters before, after;
+	struct err e = { .code = ERR_OK };
+	unsigned n, again;
+	struct source *s;
+	uint64_t sum;
+
+	build_mixed(&one, false);
+	files[0] = write_file("y1", one.bytes, one.n);
+	files[1] = write_file("y2", one.bytes, one.n);
+	for (unsigned n_files = 1; n_files <= 2; n_files++) {
+		const struct source_file *rows;
+
+		s = source_open(&(struct source_options){ .files = files, .n_files = n_files }, &e);
+		CHECK_OR_RETURN(s != NULL);
+		sum = reading(s, &n);
+		source_counters(s, &before);
+		CHECK(source_again(s));
+		CHECK_INT((int64_t)reading(s, &again), (int64_t)sum);
+		CHECK_INT(again, n);
+		source_counters(s, &after);
+		CHECK(memcmp(&before, &after, sizeof before) == 0);
+		CHECK_INT(source_files(s, &rows), n_files);
+		CHECK_INT((int64_t)rows[0].packets, (int64_t)(n / n_files));
+		source_close(s);
+	}
 }
 
 TEST(a_directory_is_its_captures)
