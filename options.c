@@ -566,6 +566,12 @@ static enum err_code take_symptom(struct taking *t)
 	return ERR_OK;
 }
 
+static enum err_code take_check_coding(struct taking *t)
+{
+	t->o->check_coding = true;
+	return ERR_OK;
+}
+
 static enum err_code take_exchanges(struct taking *t)
 {
 	t->o->exchanges = true;

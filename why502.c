@@ -437,7 +437,7 @@ static struct decode_options decode_options_of(const struct run *r)
 		.threads = r->o->threads != 0 ? r->o->threads : threads_by_default(r),
 		.exchanges = r->o->exchanges || r->o->match != NULL,
 		.max_memory = r->o->max_memory != 0 ? (size_t)r->o->max_memory : r->live ? (size_t)LIVE_MEMORY_MIB << 20 : 0,
-		.secrets = r->secrets,
+		.secrets = r->secrets, .check_coding = r->o->check_coding,
 	};
 }
 

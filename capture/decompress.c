@@ -7,19 +7,34 @@
 #include <limits.h>
 #include <zlib.h>
 
-static void *gzip_begin(void)
+/* zlib.h, inflateInit2: 16 more with gzip's head and checksum, negative with none at all. */
+static void *inflate_begin(int window_bits)
 {
 	z_stream *z = calloc(1, sizeof *z);
 
-	/* 16: with gzip's head and checksum (zlib.h, inflateInit2). */
-	if (z != NULL && inflateInit2(z, 16 + MAX_WBITS) != Z_OK) {
+	if (z != NULL && inflateInit2(z, window_bits) != Z_OK) {
 		free(z);
 		z = NULL;
 	}
 	return z;
 }
 
-static enum codec_status gzip_unpack(void *self, struct span *in, uint8_t *to, size_t *room, const char **why)
+static void *gzip_begin(void)
+{
+	return inflate_begin(16 + MAX_WBITS);
+}
+
+static void *zlib_begin(void)
+{
+	return inflate_begin(MAX_WBITS);
+}
+
+static void *deflate_begin(void)
+{
+	return inflate_begin(-MAX_WBITS);
+}
+
+static enum codec_status inflate_unpack(void *self, struct span *in, uint8_t *to, size_t *room, const char **why)
 {
 	z_stream *z = self;
 	size_t give = in->len < UINT_MAX ? in->len : UINT_MAX, space = *room < UINT_MAX ? *room : UINT_MAX;
@@ -42,15 +57,17 @@ static enum codec_status gzip_unpack(void *self, struct span *in, uint8_t *to, s
 	return CODEC_BAD;
 }
 
-static void gzip_end(void *self)
+static void inflate_stop(void *self)
 {
 	(void)inflateEnd(self);
 	free(self);
 }
 #else
 #define gzip_begin NULL
-#define gzip_unpack NULL
-#define gzip_end NULL
+#define zlib_begin NULL
+#define deflate_begin NULL
+#define inflate_unpack NULL
+#define inflate_stop NULL
 #endif
 
 #ifdef HAVE_ZSTD
@@ -130,14 +147,24 @@ static void lz4_end(void *self)
 #define lz4_end NULL
 #endif
 
+/* What the libraries take. zconf.h: 32 KiB of window and about 7 for small objects; of a zstd frame the window, twice a
+ * block of 128 KiB, and tables (ZSTD_estimateDStreamSize(8 MiB) of 1.5.4: 8.5 MiB). */
+enum { INFLATE_BYTES = 40 << 10, ZSTD_BYTES = 9 << 20, LZ4_BYTES = 9 << 20 };
+
 /* Those without a library are known so that they can be named. */
 static const struct codec codecs[] = {
-	{ "gzip", "zlib", { 0x1f, 0x8b }, 2, gzip_begin, gzip_unpack, gzip_end },
-	{ "zstd", "libzstd", { 0x28, 0xb5, 0x2f, 0xfd }, 4, zstd_begin, zstd_unpack, zstd_end },
-	{ "lz4", "liblz4", { 0x04, 0x22, 0x4d, 0x18 }, 4, lz4_begin, lz4_unpack, lz4_end },
-	{ "xz", NULL, { 0xfd, '7', 'z', 'X' }, 4, NULL, NULL, NULL },
-	{ "bzip2", NULL, { 'B', 'Z', 'h' }, 3, NULL, NULL, NULL },
-	{ "zip", NULL, { 'P', 'K', 3, 4 }, 4, NULL, NULL, NULL },
+	{ "gzip", "zlib", INFLATE_BYTES, { 0x1f, 0x8b }, 2, gzip_begin, inflate_unpack, inflate_stop },
+	{ "zstd", "libzstd", ZSTD_BYTES, { 0x28, 0xb5, 0x2f, 0xfd }, 4, zstd_begin, zstd_unpack, zstd_end },
+	{ "lz4", "liblz4", LZ4_BYTES, { 0x04, 0x22, 0x4d, 0x18 }, 4, lz4_begin, lz4_unpack, lz4_end },
+	{ "xz", NULL, 0, { 0xfd, '7', 'z', 'X' }, 4, NULL, NULL, NULL },
+	{ "bzip2", NULL, 0, { 'B', 'Z', 'h' }, 3, NULL, NULL, NULL },
+	{ "zip", NULL, 0, { 'P', 'K', 3, 4 }, 4, NULL, NULL, NULL },
+};
+
+/* Told by nothing in them: no capture is packed so. */
+static const struct codec bare[] = {
+	{ "zlib", "zlib", INFLATE_BYTES, { 0 }, 0, zlib_begin, inflate_unpack, inflate_stop },
+	{ "deflate", "zlib", INFLATE_BYTES, { 0 }, 0, deflate_begin, inflate_unpack, inflate_stop },
 };
 
 const struct codec *codec_find(struct span first)
@@ -146,4 +173,19 @@ const struct codec *codec_find(struct span first)
 		if (first.len >= codecs[i].n_magic && memcmp(first.at, codecs[i].magic, codecs[i].n_magic) == 0)
 			return &codecs[i];
 	return NULL;
+}
+
+static const struct codec *codec_among(const struct codec *c, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(c[i].name, name) == 0 && c[i].begin != NULL)
+			return &c[i];
+	return NULL;
+}
+
+const struct codec *codec_named(const char *name)
+{
+	const struct codec *c = codec_among(codecs, sizeof codecs / sizeof codecs[0], name);
+
+	return c != NULL ? c : codec_among(bare, sizeof bare / sizeof bare[0], name);
 }

@@ -11,10 +11,6 @@
 
 enum { RAW_BYTES = 64 << 10 };
 
-/* SAFETY.md: nothing honest shrinks a thousand times once it is a GiB (deflate itself ends at 1,032). */
-static const uint64_t bomb_bytes = 1ULL << 30;
-static const uint64_t bomb_ratio = 1000;
-
 struct input {
 	const char *name;
 	int     fd;
@@ -141,11 +137,6 @@ static enum input_status packed_fault(const struct input *in, const char *what, 
 	return INPUT_ERROR;
 }
 
-static bool is_bomb(const struct input *in)
-{
-	return in->unpacked_bytes > bomb_bytes && in->unpacked_bytes / bomb_ratio > in->packed_bytes;
-}
-
 /* After a member: zeros that fill up a block (tapes, dd) are no further member. */
 static void skip_padding(struct input *in)
 {
@@ -170,7 +161,7 @@ static enum input_status unpack(struct input *in, uint8_t *to, size_t room, size
 	in->holds_more = *got == room;
 	if (status == CODEC_BAD)
 		return packed_fault(in, "is damaged", why, e);
-	if (is_bomb(in))
+	if (codec_is_bomb(in->packed_bytes, in->unpacked_bytes))
 		return packed_fault(in, "is no capture", "beyond 1 GiB it grows more than 1,000 times", e);
 	in->between_members = status == CODEC_END_OF_MEMBER;
 	skip_padding(in);

@@ -10,6 +10,7 @@
 struct decode {
 	struct decode_options options;
 	struct hash_key key;
+	struct tuple *only;             /* in order; n_only of them, 0: all there are */
 	struct ip_decoder *ip;
 	struct clock clock;
 	struct decoder *one;            /* one thread */
@@ -18,6 +19,37 @@ struct decode {
 	uint64_t left_out;              /* packets that are not */
 	int64_t  now_ns, next_tick_ns;
 };
+
+/* ---- connections that are followed -------------------------------------------------------- */
+
+static int compare_tuples(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct tuple));
+}
+
+static bool copy_only(struct decode *d)
+{
+	const struct decode_options *o = &d->options;
+	struct segment s = { 0 };
+
+	if (o->n_only == 0)
+		return true;
+	d->only = calloc(o->n_only, sizeof *d->only);
+	for (size_t i = 0; d->only != NULL && i < o->n_only; i++) {
+		segment_tuple(&s, &o->only[i][0], &o->only[i][1]);
+		d->only[i] = s.tuple;
+	}
+	if (d->only != NULL)
+		qsort(d->only, o->n_only, sizeof *d->only, compare_tuples);
+	return d->only != NULL;
+}
+
+static bool followed(const struct decode *d, const struct tuple *t)
+{
+	return d->only == NULL || bsearch(t, d->only, d->options.n_only, sizeof *t, compare_tuples) != NULL;
+}
+
+/* ---- beginning and ending ----------------------------------------------------------------- */
 
 struct decode *decode_new(const struct decode_options *o, struct fact_sink sink, struct err *e)
 {
@@ -33,7 +65,7 @@ struct decode *decode_new(const struct decode_options *o, struct fact_sink sink,
 		d->many = dealer_new(&d->options, sink);
 	else
 		d->one = decoder_new(&d->options, sink, true);
-	if (d->ip != NULL && (d->one != NULL || d->many != NULL))
+	if (copy_only(d) && d->ip != NULL && (d->one != NULL || d->many != NULL))
 		return d;
 no_memory:
 	decode_free(d);
@@ -49,6 +81,7 @@ void decode_free(struct decode *d)
 	clock_clear(&d->clock);
 	decoder_free(d->one);
 	dealer_free(d->many);
+	free(d->only);
 	free(d);
 }
 
@@ -187,7 +220,7 @@ static void deal_one(struct decode *d, const struct packet *p, const struct data
 	struct segment s;
 
 	if (verdict == IP_DATAGRAM && g->protocol == 6) {
-		if (!segment_parse(g, &s))
+		if (!segment_parse(g, &s) || !followed(d, &s.tuple))
 			return;
 		s.hash = tuple_hash(d, &s.tuple);
 		if (d->one != NULL)
@@ -196,7 +229,8 @@ static void deal_one(struct decode *d, const struct packet *p, const struct data
 			dealer_segment(d->many, &s, chunk, g->reassembled);
 		return;
 	}
-	deal_other(d, verdict, g, p);
+	if (d->only == NULL)
+		deal_other(d, verdict, g, p);
 }
 
 enum { AHEAD = 16 };
@@ -279,7 +313,7 @@ void decode_packets(struct decode *d, struct packet_batch *b)
 {
 	for (unsigned i = 0, n; i < b->n; i += n) {
 		n = set_right(d, &b->packets[i], b->n - i);
-		if (d->one != NULL)
+		if (d->one != NULL && d->only == NULL)
 			decode_ahead(d, &b->packets[i], n, b->chunk);
 		else
 			for (unsigned j = i; j < i + n; j++)

@@ -23,6 +23,9 @@ struct decode_options {
 	bool     exchanges;             /* every exchange as FACT_EXCHANGE */
 	size_t   max_memory;            /* bytes; 0: a quarter of RAM */
 	struct secrets *secrets;        /* TLS; may be NULL */
+	bool     check_coding;          /* bodies under Content-Encoding are followed to their end */
+	const struct endpoint (*only)[2];       /* connections between these ends alone, in either order; */
+	size_t   n_only;                        /* 0: all there are */
 };
 
 /* Receives facts in order; the batch is the caller's again when it returns. Called from the thread that calls decode_*(). */
@@ -46,6 +49,7 @@ struct decode *decode_new(const struct decode_options *o, struct fact_sink sink,
 void decode_packets(struct decode *d, struct packet_batch *b);   /* also an empty one: a tick at b->now_ns; sets times right (clock.h) */
 void decode_end(struct decode *d);
 void decode_counters(struct decode *d, struct decode_counters *c);
+void counters_limit(struct decode_counters *c, const char *name, uint64_t count);       /* so many more */
 void decode_free(struct decode *d);
 
 #endif

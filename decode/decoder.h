@@ -91,7 +91,6 @@ void decoder_conn_fact(struct decoder *d, struct conn *c, enum conn_why why, boo
 void decoder_arm(struct decoder *d, enum timer timer, int64_t from_ns, void *what, uint32_t generation);
 void decoder_arm_rest(struct decoder *d, struct conn *c);        /* it may go to rest once nothing has come for a while */
 void decoder_limit(struct decoder *d, const char *name);
-void counters_limit(struct decode_counters *c, const char *name, uint64_t count);
 void *decoder_alloc(struct decoder *d, size_t size);
 void decoder_release(struct decoder *d, void *p, size_t size);
 

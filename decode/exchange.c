@@ -237,6 +237,11 @@ bool conn_listing(const struct conn *c)
 	return decoder_of(c)->options->exchanges;
 }
 
+bool conn_checks_coding(const struct conn *c)
+{
+	return decoder_of(c)->options->check_coding;
+}
+
 void conn_switch(struct conn *c, const struct protocol *next, enum side from, const struct piece *p, size_t used)
 {
 	(void)from;
@@ -477,6 +482,7 @@ static void push_brief(struct decoder *d, const struct exchange *x, struct mark 
 	b->outcome = f->outcome;
 	b->tls = f->tls;
 	b->said_close = f->said_close;
+	b->coded = f->content_encoding.len != 0;
 }
 
 static void text_move(struct text *t, uint32_t by)

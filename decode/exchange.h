@@ -48,6 +48,7 @@ struct exchange *exchange_of_ended_stream(struct conn *c, uint32_t stream);
 /* Open exchanges of a connection, oldest first. */
 struct exchange *conn_exchanges(struct conn *c);
 bool conn_listing(const struct conn *c);        /* --exchanges: keep heads of all messages */
+bool conn_checks_coding(const struct conn *c);  /* coded bodies are followed to their end */
 /* From here on the connection speaks another protocol (an upgrade); bytes of `p` from `used` on are its first. p may be NULL. */
 void conn_switch(struct conn *c, const struct protocol *next, enum side from, const struct piece *p, size_t used);
 struct conn_facts *conn_note(struct conn *c);   /* speaks[], proxy_preface, keep_alive_s, limited may be set here */

@@ -353,6 +353,7 @@ struct brief_fact {                     /* FACT_BRIEF */
 	uint16_t via_count, xff_count;
 	uint8_t  outcome;               /* OUTCOME_COMPLETE, _UPGRADED or _TUNNEL */
 	bool     tls, said_close;
+	bool     coded;                 /* the response had a Content-Encoding */
 };
 
 /* ---- the rest ----------------------------------------------------------------------------- */

@@ -54,6 +54,7 @@ void h1_release(struct h1 *h, struct h1_side *s)
 {
 	if (s->held == NULL)
 		return;
+	h1_unpack_stop(s);
 	h1_buffer_clear(h, &s->held->line);
 	h1_buffer_clear(h, &s->held->head);
 	h1_buffer_clear(h, &s->held->body);
@@ -163,6 +164,7 @@ void h1_response_end(struct h1 *h, struct h1_side *s)
 	struct message *m = &x->f.response;
 
 	h1_tap_end(h, s);
+	h1_unpack_end(s);
 	h1_release(h, s);
 	m->complete = true;
 	if (x->f.outcome == OUTCOME_IN_PROGRESS)
@@ -456,7 +458,7 @@ static uint64_t unwanted(const struct h1_side *s)
 	switch (s->state) {
 	case H1_LENGTH:
 	case H1_CHUNK_DATA:
-		if ((s->flags & (FLAG_TAP | FLAG_MAGIC)) != 0)
+		if ((s->flags & (FLAG_TAP | FLAG_MAGIC)) != 0 || h1_unpacks(s))
 			return 0;
 		if ((s->x->own[0] & OWN_ORPHAN) != 0 && h1_message(s)->body_bytes == 0)
 			return 0;
@@ -477,6 +479,8 @@ static void note_skipped(struct h1_side *s, uint64_t skipped, uint64_t missing, 
 
 	if (s->x == NULL || s->state == H1_OPAQUE)
 		return;
+	if (skipped != 0)
+		h1_unpack_stop(s);
 	m = h1_message(s);
 	m->body_bytes += skipped;
 	m->missing += missing;

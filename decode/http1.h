@@ -54,11 +54,14 @@ enum h1_flag {
 
 struct h1_buffer { uint8_t *bytes; size_t len, size; };
 
+struct unpacking;
+
 struct h1_held {
 	struct h1_buffer line;          /* a line cut by the end of a piece */
 	struct h1_buffer head;          /* the head so far, as its text is kept */
 	struct h1_buffer body;          /* to be hashed */
 	uint64_t line_whole;            /* bytes of the line so far, those above the limit included */
+	struct unpacking *unpacking;    /* of a body that is followed to its end; NULL: it is not */
 };
 
 struct h1_side {
@@ -102,6 +105,11 @@ static inline struct message *h1_message(const struct h1_side *s)
 	return s->from == CLIENT ? &s->x->f.request : &s->x->f.response;
 }
 
+static inline bool h1_unpacks(const struct h1_side *s)
+{
+	return s->held != NULL && s->held->unpacking != NULL;
+}
+
 /* Stream offset of the next byte to read. */
 static inline uint64_t h1_offset(const struct h1_in *in)
 {
@@ -141,5 +149,7 @@ enum step h1_chunk_end(struct h1 *h, struct h1_side *s, struct h1_in *in);
 enum step h1_trailer(struct h1 *h, struct h1_side *s, struct h1_in *in);
 enum step h1_take_garbage(struct h1 *h, struct h1_side *s, struct h1_in *in);
 void h1_tap_end(struct h1 *h, struct h1_side *s);       /* the body is whole */
+void h1_unpack_end(struct h1_side *s);                  /* likewise */
+void h1_unpack_stop(struct h1_side *s);                 /* bytes of it are missing */
 
 #endif

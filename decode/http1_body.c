@@ -1,57 +1,12 @@
 /* http1_body.c - where a message ends (RFC 9112 6.3), chunks (7), and the little that is read of a body */
+#include "coding.h"
 #include "fields.h"
 #include "http1.h"
 
 #include "../capture/hash.h"
 #include "../capture/limits.h"
 
-enum { MAGIC_BYTES = 4 };
-
 /* ---- the tap ------------------------------------------------------------------------------- */
-
-static bool is_gzip(const uint8_t b[static MAGIC_BYTES])
-{
-	return b[0] == 0x1f && b[1] == 0x8b;            /* RFC 1952 2.3.1 */
-}
-
-/* zlib's header (RFC 1950 2.2), or a raw block whose type is not the reserved one (RFC 1951 3.2.3): both are sent. */
-static bool is_deflate(const uint8_t b[static MAGIC_BYTES])
-{
-	return ((b[0] & 0x0f) == 8 && (b[0] << 8 | b[1]) % 31 == 0) || (b[0] >> 1 & 3) != 3;
-}
-
-/* A frame (RFC 8878 3.1.1) or a skippable frame (3.1.2). */
-static bool is_zstd(const uint8_t b[static MAGIC_BYTES])
-{
-	return (b[0] == 0x28 && b[1] == 0xb5 && b[2] == 0x2f && b[3] == 0xfd) ||
-	       ((b[0] & 0xf0) == 0x50 && b[1] == 0x2a && b[2] == 0x4d && b[3] == 0x18);
-}
-
-static bool is_compress(const uint8_t b[static MAGIC_BYTES])
-{
-	return b[0] == 0x1f && b[1] == 0x9d;
-}
-
-/* Codings that begin with bytes of their own; br has none (RFC 7932). */
-static const struct coding {
-	const char *name;
-	uint8_t bytes;                  /* that it must begin with */
-	bool (*begins)(const uint8_t b[static MAGIC_BYTES]);
-} codings[] = {
-	{ "gzip", 2, is_gzip },   { "x-gzip", 2, is_gzip },         { "deflate", 2, is_deflate },
-	{ "zstd", 4, is_zstd },   { "compress", 2, is_compress },   { "x-compress", 2, is_compress },
-};
-
-/* NULL: none, unknown, or several on top of each other. */
-static const struct coding *coding_of(const struct exchange *x)
-{
-	struct span name = exchange_span(x, x->f.content_encoding);
-
-	for (size_t i = 0; name.len != 0 && i < sizeof codings / sizeof codings[0]; i++)
-		if (span_equal_nocase(name, span_text(codings[i].name)))
-			return &codings[i];
-	return NULL;
-}
 
 static void judge_magic(struct h1_side *s)
 {
@@ -72,6 +27,27 @@ static void take_magic(struct h1_side *s, struct span content)
 		s->magic[s->n_magic++] = span_at(content, i);
 	if (s->n_magic == wanted)
 		judge_magic(s);
+}
+
+/* Behind judge_magic(), which knows better where a body that is coded in no way went wrong. */
+static void unpack(struct h1_side *s, struct span content)
+{
+	if (!coding_follow(s->held->unpacking, &s->x->f.response, content))
+		h1_unpack_stop(s);
+}
+
+void h1_unpack_stop(struct h1_side *s)
+{
+	if (s->held == NULL)
+		return;
+	unpacking_free(s->held->unpacking);
+	s->held->unpacking = NULL;
+}
+
+void h1_unpack_end(struct h1_side *s)
+{
+	if (h1_unpacks(s))
+		coding_end(s->held->unpacking, h1_message(s));
 }
 
 static void tap_text(struct exchange *x, struct span content)
@@ -128,6 +104,8 @@ static void content(struct h1 *h, struct h1_side *s, const struct h1_in *in, str
 	m->last = in->p->at;
 	if ((s->flags & FLAG_MAGIC) != 0)
 		take_magic(s, bytes);
+	if (h1_unpacks(s))
+		unpack(s, bytes);
 	if ((s->flags & FLAG_TAP) != 0) {
 		tap_text(s->x, bytes);
 		tap_hash(h, s, bytes, whole);
@@ -214,15 +192,18 @@ static enum step no_body(struct h1 *h, struct h1_side *s, const struct h1_in *in
 	return STEP_ON;
 }
 
-static void open_tap(struct h1_side *s)
+static void open_tap(struct h1 *h, struct h1_side *s)
 {
 	const struct exchange *x = s->x;
+	const struct coding *coding = x->f.content_encoding.len != 0 ? coding_of(x) : NULL;
 
 	if (x->f.status >= 400 || x->f.status < 100)
 		s->flags |= FLAG_TAP;
-	if (x->f.content_encoding.len != 0 && x->f.status != 206 && coding_of(x) != NULL)       /* 206 begins anywhere */
+	if (coding != NULL)
 		s->flags |= FLAG_MAGIC;
 	s->n_magic = 0;
+	if (coding != NULL && conn_checks_coding(h->c) && h1_hold(h, s) != NULL)
+		s->held->unpacking = unpacking_new(h->c, coding);
 }
 
 enum step h1_body_begin(struct h1 *h, struct h1_side *s, const struct h1_in *in)
@@ -233,7 +214,7 @@ enum step h1_body_begin(struct h1 *h, struct h1_side *s, const struct h1_in *in)
 	if (s->from == SERVER && m->framing == FRAMING_NONE)
 		return no_body(h, s, in);
 	if (s->from == SERVER)
-		open_tap(s);
+		open_tap(h, s);
 	switch (m->framing) {
 	case FRAMING_NONE:
 		return h1_message_end(h, s, in);

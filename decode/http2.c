@@ -9,6 +9,7 @@
  * PREFIX is what a frame's handler wants in one piece (an error code, the pad length); CONTENT may come cut
  * anywhere, or, of DATA, be skipped.
  */
+#include "coding.h"
 #include "http2.h"
 
 #include "../capture/limits.h"
@@ -362,9 +363,13 @@ static void http2_end(void *self, enum side from, enum ending how, uint64_t offs
 /* Of streams that nobody settled: the connection speaks another protocol now, or memory ran out. */
 static void bodies_release(struct http2 *h, struct stream_list *l)
 {
-	for (uint32_t i = 0; i < l->n; i++)
-		if (l->at[i].live && l->at[i].body != NULL)
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (!l->at[i].live)
+			continue;
+		if (l->at[i].body != NULL)
 			conn_release(h->conn, l->at[i].body, l->at[i].body_size);
+		unpacking_free(l->at[i].unpacking);
+	}
 }
 
 static void http2_free(void *self)

@@ -23,6 +23,8 @@ enum {
 };
 #define NO_MAXIMUM UINT32_MAX           /* SETTINGS_MAX_CONCURRENT_STREAMS not sent */
 
+struct unpacking;
+
 struct stream {
 	uint32_t id;
 	bool live;                      /* else a grave, until its list is tidied */
@@ -35,6 +37,7 @@ struct stream {
 	uint64_t lost[2];               /* bytes that each side had lost when it opened */
 	uint8_t *body;                  /* of an error, to be hashed */
 	uint32_t body_len, body_size;
+	struct unpacking *unpacking;    /* of a body that is followed to its end; NULL: it is not */
 };
 
 struct stream_list {                    /* those that one side opens: by number, growing */
@@ -215,6 +218,7 @@ void http2_fault(struct reader *r, struct stream *s, enum violation rule, struct
 void message_fragment(struct reader *r, struct span fragment, bool last);
 /* DATA of s. bytes is empty where they were skipped. */
 void message_content(struct reader *r, struct stream *s, struct span bytes, uint64_t n, uint64_t missing);
+void message_coding_end(struct reader *r, struct stream *s);   /* the response's END_STREAM: all of its body came */
 void message_body_end(struct http2 *h, struct stream *s);      /* no more of it will come */
 bool message_wants_content(const struct stream *s, enum side from);
 

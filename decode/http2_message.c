@@ -2,6 +2,7 @@
  *
  * Pseudo-headers come first (RFC 9113 8.3), so that a response's status is known before its other fields are.
  */
+#include "coding.h"
 #include "http2.h"
 
 #include "../capture/hash.h"
@@ -389,6 +390,24 @@ static void request_head_end(struct taker *t)
 		exchange_request_sent(x, reader_wire(t->r));
 }
 
+static bool body_forbidden(const struct exchange_facts *f)
+{
+	return f->method == METHOD_HEAD || f->status == 204 || f->status == 304;
+}
+
+static void unpack_begin(struct taker *t)
+{
+	struct stream *s = t->s;
+	const struct coding *coding;
+
+	if (t->b->end_stream || t->b->unknown || t->b->cut || s->unpacking != NULL || !conn_checks_coding(t->r->h->conn) ||
+	    body_forbidden(&s->x->f))
+		return;
+	coding = coding_of(s->x);
+	if (coding != NULL)
+		s->unpacking = unpacking_new(t->r->h->conn, coding);
+}
+
 static void response_head_end(struct taker *t)
 {
 	struct exchange *x = t->s->x;
@@ -410,6 +429,7 @@ static void response_head_end(struct taker *t)
 		x->h2.trailers = true;
 	if (!t->b->end_stream)
 		window_check(t->r->h, t->s, SERVER, t->r->at);
+	unpack_begin(t);
 	if (x->f.method == METHOD_CONNECT && x->f.status >= 200 && x->f.status < 300 && !t->b->end_stream) {
 		stream_tunnel(t->r->h, t->s);
 		t->s = NULL;
@@ -491,9 +511,14 @@ void message_fragment(struct reader *r, struct span fragment, bool last)
 
 /* ---- content -------------------------------------------------------------------------------- */
 
-bool message_wants_content(const struct stream *s, enum side from)
+static bool keeps_body(const struct stream *s, enum side from)
 {
 	return from == SERVER && s->x->f.status >= 400 && s->x->f.response.body_bytes < LIMIT_BODY_HASH;
+}
+
+bool message_wants_content(const struct stream *s, enum side from)
+{
+	return keeps_body(s, from) || (from == SERVER && s->unpacking != NULL);
 }
 
 /* The first bytes of an error's body, for its fingerprint: is the client's page the upstream's? */
@@ -516,21 +541,46 @@ static void body_keep(struct reader *r, struct stream *s, struct span bytes)
 	s->body_len += (uint32_t)bytes.len;
 }
 
+/* ---- its coding ----------------------------------------------------------------------------- */
+
+static void unpack_stop(struct stream *s)
+{
+	unpacking_free(s->unpacking);
+	s->unpacking = NULL;
+}
+
+/* May DATA of this stream have been in a hole? */
+static bool data_missed(const struct reader *r, const struct stream *s)
+{
+	return r->side->lost != s->lost[r->from] || r->side->doubt != 0;
+}
+
+static void unpack(struct reader *r, struct stream *s, struct span bytes, uint64_t n)
+{
+	if (bytes.len != n || data_missed(r, s) || !coding_follow(s->unpacking, &s->x->f.response, bytes))
+		unpack_stop(s);
+}
+
+void message_coding_end(struct reader *r, struct stream *s)
+{
+	if (s->unpacking != NULL && !data_missed(r, s))
+		coding_end(s->unpacking, &s->x->f.response);
+	unpack_stop(s);
+}
+
+/* ---- its end -------------------------------------------------------------------------------- */
+
 void message_body_end(struct http2 *h, struct stream *s)
 {
 	struct message *m = &s->x->f.response;
 
+	unpack_stop(s);
 	if (s->body == NULL)
 		return;
 	if (m->missing == 0 && s->body_len == (m->body_bytes < LIMIT_BODY_HASH ? m->body_bytes : LIMIT_BODY_HASH))
 		m->body_hash = fingerprint(span_of(s->body, s->body_len));
 	conn_release(h->conn, s->body, s->body_size);
 	s->body = NULL;
-}
-
-static bool body_forbidden(const struct exchange_facts *f)
-{
-	return f->method == METHOD_HEAD || f->status == 204 || f->status == 304;
 }
 
 void message_content(struct reader *r, struct stream *s, struct span bytes, uint64_t n, uint64_t missing)
@@ -542,7 +592,7 @@ void message_content(struct reader *r, struct stream *s, struct span bytes, uint
 		return;
 	if (m->body_bytes == 0 && r->from == SERVER && body_forbidden(&x->f))
 		exchange_broken(m, VIOLATION_BODY_FORBIDDEN, r->side->frame_at, r->side->frame_offset, bytes);
-	if (message_wants_content(s, r->from)) {
+	if (keeps_body(s, r->from)) {
 		if (bytes.len != 0)
 			body_keep(r, s, bytes);
 		if (m->body_bytes < LIMIT_BODY_TEXT)
@@ -551,4 +601,6 @@ void message_content(struct reader *r, struct stream *s, struct span bytes, uint
 	m->body_bytes += n;
 	m->missing += missing;
 	m->last = r->at;
+	if (r->from == SERVER && s->unpacking != NULL)
+		unpack(r, s, bytes, n);
 }

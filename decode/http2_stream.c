@@ -452,6 +452,7 @@ void stream_half_ended(struct reader *r, struct stream *s)
 			exchange_request_sent(x, reader_wire(r));
 	} else {
 		s->response_ended = true;
+		message_coding_end(r, s);
 	}
 	if (s->response_ended && (s->request_ended || s->from_before || x->f.pushed))
 		stream_done(r->h, s, OUTCOME_COMPLETE);

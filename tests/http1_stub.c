@@ -137,6 +137,22 @@ bool conn_listing(const struct conn *c)
 	return c->listing;
 }
 
+bool conn_checks_coding(const struct conn *c)
+{
+	return c->checks_coding;
+}
+
+bool conn_charge(struct conn *c, size_t bytes)
+{
+	c->allocated += bytes;
+	return true;
+}
+
+void conn_uncharge(struct conn *c, size_t bytes)
+{
+	c->allocated -= bytes;
+}
+
 void conn_switch(struct conn *c, const struct protocol *next, enum side from, const struct piece *p, size_t used)
 {
 	(void)p;
@@ -176,8 +192,7 @@ void conn_limit(struct conn *c, const char *name)
 
 void conn_passed_limit(struct conn *c, const char *name)
 {
-	(void)c;
-	(void)name;
+	c->passed = name;
 }
 
 void conn_said_close(struct conn *c)

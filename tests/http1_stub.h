@@ -19,13 +19,14 @@ enum { WIRE_TOLD = 64, WIRE_LIMITS = 16 };
 struct conn {
 	struct exchange *first, *told[WIRE_TOLD];
 	unsigned n_told, opened, open, open_max;        /* open_max: no more than so many; 0: any number */
-	bool listing, joined_late;
+	bool listing, joined_late, checks_coding;
 	bool free_at_once;              /* those that are done, rather than when the next begins */
 	const struct protocol *switched_to;
 	bool said_close, switched, switched_from_server;
 	size_t switch_used, allocated, allocations, fail_at;    /* fail_at: that allocation fails, counted from 1 */
 	const char *limits[WIRE_LIMITS];
 	unsigned n_limits;
+	const char *passed;             /* conn_passed_limit(), the last */
 	struct conn_facts note;
 };
 

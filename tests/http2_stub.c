@@ -126,6 +126,15 @@ void exchange_broken(struct message *m, enum violation v, struct mark at, uint64
 
 struct exchange *conn_exchanges(struct conn *c) { return c->first; }
 bool conn_listing(const struct conn *c) { return c->listing; }
+bool conn_checks_coding(const struct conn *c) { return c->checks_coding; }
+void conn_uncharge(struct conn *c, size_t bytes) { c->allocated -= bytes; }
+
+bool conn_charge(struct conn *c, size_t bytes)
+{
+	c->allocated += bytes;
+	return true;
+}
+
 struct conn_facts *conn_note(struct conn *c) { return &c->note; }
 void conn_said_close(struct conn *c) { c->said_close = true; }
 

@@ -24,7 +24,7 @@ enum { H2_TOLD = 128, H2_LIMITS = 64 };
 struct conn {
 	struct exchange *first, *told[H2_TOLD];
 	unsigned n_told, n_told_all, opened, open, open_max;
-	bool listing, said_close;
+	bool listing, said_close, checks_coding;
 	size_t allocated, allocated_most, allocations, fail_at;         /* fail_at: that one fails, counted from 1; 0: none */
 	const char *limits[H2_LIMITS];
 	unsigned n_limits;
