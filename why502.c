@@ -578,6 +578,60 @@ static void report_after_lines(struct run *r, const struct report *report, const
 	(void)out_close(out, &e);
 }
 
+/* ---- a second look -------------------------------------------------------------------------- */
+
+/* Behind the last packet of interest: a closing that belongs to it comes soon, or not at all. */
+#define SOON_NS (300 * NS_PER_MS)
+
+static void take_facts_again(void *ctx, const struct fact_batch *b)
+{
+	struct run *r = ctx;
+
+	report_facts_again(r->builder, b);
+}
+
+static void read_doubts(struct run *r, const struct doubts *doubts, struct decode *decode)
+{
+	struct packet_batch batch = { 0 };
+	struct err ignored = { 0 };
+
+	while (!stop_asked && source_next(r->source, &batch, &ignored) == SOURCE_PACKETS) {
+		decode_packets(decode, &batch);
+		if (batch.packets[0].number > doubts->last.packet && batch.packets[0].time_ns > doubts->last.time_ns + SOON_NS)
+			break;
+	}
+	batch_clear(&batch);
+	decode_end(decode);
+}
+
+/* Bodies are not read, but for a few of which the report wants to know what was in them. */
+static void look_again(struct run *r, struct decode_counters *counters)
+{
+	struct decode_options options = decode_options_of(r);
+	struct decode_counters again;
+	struct doubts doubts;
+	struct decode *decode;
+	struct err ignored = { 0 };
+
+	if (r->live || r->piped || options.check_coding || stop_asked || !report_doubts(r->builder, counters, &doubts) ||
+	    !source_again(r->source))
+		return;
+	options.threads = 1;
+	options.exchanges = false;
+	options.check_coding = true;
+	options.only = doubts.ends;
+	options.n_only = doubts.n;
+	decode = decode_new(&options, (struct fact_sink){ r, take_facts_again }, &ignored);
+	if (decode == NULL)
+		return;
+	read_doubts(r, &doubts, decode);
+	decode_counters(decode, &again);
+	for (unsigned i = 0; i < again.n_limits; i++)
+		if (strcmp(again.limits[i].name, "decompression") == 0)
+			counters_limit(counters, again.limits[i].name, again.limits[i].count);
+	decode_free(decode);
+}
+
 static enum exit_status finish(struct run *r)
 {
 	struct decode_counters counters;
@@ -588,6 +642,9 @@ static enum exit_status finish(struct run *r)
 
 	decode_end(r->decode);
 	decode_counters(r->decode, &counters);
+	decode_free(r->decode);         /* its memory is what a second decoder may have */
+	r->decode = NULL;
+	look_again(r, &counters);
 	report = report_end(r->builder, &counters);
 	info = info_of(r);
 	end_outputs(r, report, &info);

@@ -508,18 +508,39 @@ void found_free(struct correlation *c, struct found *x)
 	free(x);
 }
 
-void found_judge(struct correlation *c, struct found *x, bool final)
+static void judge_anew(struct correlation *c, struct found *x, bool final)
 {
-	const struct kept *last =
-		x->matter.n_trials != 0 ? x->matter.trials[x->matter.n_trials - 1] : NULL;
-	struct incident *i;
+	struct incident *i = incident_new(c, &x->matter, final);
 
-	if (x->incident != NULL && last != NULL &&
-	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S))
-		return;
-	i = incident_new(c, &x->matter, final);
 	if (i != NULL && x->incident != NULL)
 		i->id = x->incident->id;
 	incident_free(x->incident);
 	x->incident = i;
+}
+
+void found_judge(struct correlation *c, struct found *x, bool final)
+{
+	const struct kept *last =
+		x->matter.n_trials != 0 ? x->matter.trials[x->matter.n_trials - 1] : NULL;
+
+	if (x->incident != NULL && last != NULL &&
+	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S))
+		return;
+	judge_anew(c, x, final);
+}
+
+void found_know_better(struct correlation *c, struct found *x, unsigned trial,
+		       const struct exchange_fact *f)
+{
+	struct kept *old = x->matter.trials[trial], *k = store_apart(&f->head, old->id);
+
+	if (k == NULL)
+		return;
+	k->fact->conn = old->fact->conn; /* its numbers count what was read again */
+	k->back = old->back;
+	k->front = old->front;
+	k->guilty = correlate_guilt(c, k);
+	x->matter.trials[trial] = k;
+	judge_anew(c, x, true); /* the incident points into the old one until then */
+	store_let_go(c->store, old);
 }

@@ -25,6 +25,10 @@ void found_free(struct correlation *c, struct found *x);
  * forgotten. */
 void found_judge(struct correlation *c, struct found *x, bool final);
 
+/* What is known of one of its trials by now, in place of what was; judged anew. */
+void found_know_better(struct correlation *c, struct found *x, unsigned trial,
+		       const struct exchange_fact *f);
+
 /* steps.c: what passed between client, gateway and upstreams, in time; evidence must be there
  * already. */
 void steps_fill(struct incident *i, const struct matter *m);

@@ -2,6 +2,7 @@
 #ifndef WHY502_BUILDER_H
 #define WHY502_BUILDER_H
 
+#include "again.h"
 #include "assemble.h"
 #include "group.h"
 #include "report.h"
@@ -23,7 +24,8 @@ struct report_builder {
 	uint64_t told;                           /* live */
 	uint64_t briefs_then;                    /* when last correlated */
 	int64_t now_ns, then_ns;
-	bool waiting, ended;
+	bool waiting, settled, ended;
+	struct doubted doubted;
 	struct twins *twins;
 	struct report report;
 	struct arena arena; /* of the report's own texts */

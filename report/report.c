@@ -59,6 +59,7 @@ void report_free(struct report_builder *b)
 {
 	if (b == NULL)
 		return;
+	doubted_clear(&b->doubted);
 	for (unsigned i = 0; i < b->n_found; i++)
 		found_free(&b->correlation, b->found[i]);
 	free(b->found);
@@ -123,7 +124,7 @@ static void found_one(void *ctx, struct matter *m)
 	x = found_new(&b->correlation, m);
 	if (x == NULL)
 		return;
-	found_judge(&b->correlation, x, b->ended);
+	found_judge(&b->correlation, x, b->settled);
 	if (x->incident ==
 	    NULL) { /* it never becomes one: the rules would have to forget what they know */
 		found_free(&b->correlation, x);
@@ -203,7 +204,8 @@ static void brief_of_exchange(struct brief_fact *b, const struct exchange_fact *
 				  .xff_count = x->xff_count,
 				  .outcome = x->outcome,
 				  .tls = x->tls,
-				  .said_close = x->said_close };
+				  .said_close = x->said_close,
+				  .coded = x->content_encoding.len != 0 };
 	memcpy(b->end, f->conn.end, sizeof b->end);
 	memcpy(b->ids, x->ids, sizeof b->ids);
 	b->head.kind = FACT_BRIEF;
@@ -382,17 +384,44 @@ static void judge_again(struct report_builder *b)
 	b->n_found = n;
 }
 
+/* All facts have come. */
+static void settle_all(struct report_builder *b, const struct decode_counters *c)
+{
+	if (b->settled)
+		return;
+	b->settled = true;
+	if (c != NULL)
+		b->counters = *c;
+	twins_end(b->twins);
+	correlate(&b->correlation, b->now_ns, true);
+}
+
+bool report_doubts(struct report_builder *b, const struct decode_counters *c, struct doubts *d)
+{
+	settle_all(b, c);
+	doubted_gather(&b->doubted, b->found, b->n_found);
+	*d = (struct doubts){ (const struct endpoint(*)[2])b->doubted.ends, b->doubted.n,
+			      b->doubted.last };
+	return d->n != 0;
+}
+
+void report_facts_again(struct report_builder *b, const struct fact_batch *facts)
+{
+	for (const struct fact *f = fact_next(facts, NULL); f != NULL; f = fact_next(facts, f))
+		if (f->kind == FACT_EXCHANGE)
+			doubted_fact(&b->doubted, &b->correlation, (const void *)f);
+}
+
 const struct report *report_end(struct report_builder *b, const struct decode_counters *c)
 {
 	struct report *r = &b->report;
 
 	if (b->ended)
 		return r;
+	settle_all(b, c);
 	b->ended = true;
 	if (c != NULL)
 		b->counters = *c;
-	twins_end(b->twins);
-	correlate(&b->correlation, b->now_ns, true);
 	judge_again(b);
 	r->decode = b->counters;
 	r->connections = c != NULL ? c->connections : b->connections;

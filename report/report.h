@@ -2,6 +2,8 @@
  *
  *     struct report_builder *b = report_new(&options, &events, &err);
  *     ... report_facts(b, batch)               as a struct fact_sink
+ *     if (report_doubts(b, &counters, &d))     those packets again, and with more care:
+ *             ... report_facts_again(b, batch)
  *     report = report_end(b, &counters);       judged once more with all that was learnt
  *     report_free(b);
  */
@@ -37,6 +39,15 @@ struct report_builder;
 
 struct report_builder *report_new(const struct report_options *o, const struct report_events *ev, struct err *e);
 void report_facts(struct report_builder *b, const struct fact_batch *facts);
+/* Upstreams' answers that were whole, and coded, and that the gateway made an error of all the same: whether they were what
+ * their Content-Encoding said is worth another look. False: there is none. No facts may come after this but those again. */
+struct doubts {
+	const struct endpoint (*ends)[2];       /* of their connections, good until report_end() */
+	size_t n;
+	struct mark last;               /* the last packet of any of them */
+};
+bool report_doubts(struct report_builder *b, const struct decode_counters *c, struct doubts *d);
+void report_facts_again(struct report_builder *b, const struct fact_batch *facts);
 const struct report *report_end(struct report_builder *b, const struct decode_counters *c);
 void report_free(struct report_builder *b);
 

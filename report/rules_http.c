@@ -89,15 +89,18 @@ static bool violated(const struct look *l, struct finding *f, uint64_t mask, con
 {
 	const struct broken *b = refused_violation(l, mask);
 	char bytes[QUOTE_TEXT];
+	bool shown;
 
 	if (b == NULL)
 		return false;
 	if (f->arena == NULL)
 		return true;
+	shown = b->excerpt.len != 0;            /* not where it is what is missing */
 	quote_text(span_of(b->excerpt.bytes, b->excerpt.len), bytes);
 	note_request(l, f);
-	note(f, b->at, "%s sent %s (%s), at byte %" PRIu64 " of the response: %s", l->upstream,
-	     violation_text((enum violation)b->rule), violation_source((enum violation)b->rule), b->offset, bytes);
+	note(f, b->at, "%s sent %s (%s), at byte %" PRIu64 " of the response%s%s", l->upstream,
+	     violation_text((enum violation)b->rule), violation_source((enum violation)b->rule), b->offset, shown ? ": " : "",
+	     shown ? bytes : "");
 	if (l->ended == ENDED_BY_GATEWAY && gw_closed(l))
 		note(f, l->conn->closed, "%s closed the upstream connection", l->gateway);
 	note_answer(l, f);
@@ -107,8 +110,8 @@ static bool violated(const struct look *l, struct finding *f, uint64_t mask, con
 	detail_count(f, "offset", (int64_t)b->offset);
 	if (l->x->status != 0)
 		detail_count(f, "upstream_status", l->x->status);
-	say(f, "%s sent a response with %s, which the gateway does not take: %s (%s).", l->upstream, what,
-	    violation_text((enum violation)b->rule), bytes);
+	say(f, "%s sent a response with %s, which the gateway does not take: %s%s%s%s.", l->upstream, what,
+	    violation_text((enum violation)b->rule), shown ? " (" : "", shown ? bytes : "", shown ? ")" : "");
 	return true;
 }
 

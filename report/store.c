@@ -371,19 +371,24 @@ void store_forget_open(struct store *s, uint32_t conn, uint64_t request_packet)
 	}
 }
 
-struct kept *store_of_brief(const struct brief_slot *b)
+struct kept *store_apart(const struct fact *f, uint64_t id)
 {
 	struct kept *k = calloc(1, sizeof *k);
 
 	if (k == NULL)
 		return NULL;
-	k->fact = fact_copy(&b->f.head);
+	k->fact = fact_copy(f);
 	if (k->fact == NULL) {
 		free(k);
 		return NULL;
 	}
-	k->id = b->id;
+	k->id = id;
 	k->refs = 1;
 	know(k);
 	return k;
+}
+
+struct kept *store_of_brief(const struct brief_slot *b)
+{
+	return store_apart(&b->f.head, b->id);
 }

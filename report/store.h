@@ -84,8 +84,9 @@ void store_release(struct store *s,
 		   struct kept *k); /* out of its list; freed once no incident holds it */
 void store_hold(struct store *s, struct kept *k);
 void store_let_go(struct store *s, struct kept *k);
-struct kept *
-store_of_brief(const struct brief_slot *b); /* in no list, held once; NULL: no memory */
+/* In no list, held once; NULL: no memory. */
+struct kept *store_apart(const struct fact *f, uint64_t id);
+struct kept *store_of_brief(const struct brief_slot *b);
 
 /* Ring positions: the oldest kept is store_oldest(), the newest n_briefs - 1. */
 static inline uint64_t store_oldest(const struct store *s)

@@ -9,6 +9,11 @@ static void give_facts(void *ctx, const struct fact_batch *facts)
 	report_facts(ctx, facts);
 }
 
+static void give_facts_again(void *ctx, const struct fact_batch *facts)
+{
+	report_facts_again(ctx, facts);
+}
+
 /* The packets' bytes are their owner's: the chunk has a reference of ours that is never given back, and so is never freed. */
 static unsigned fill(struct packet_batch *b, struct chunk *chunk, const struct packet *packets, unsigned n)
 {
@@ -20,6 +25,32 @@ static unsigned fill(struct packet_batch *b, struct chunk *chunk, const struct p
 	return b->n;
 }
 
+static void decode_all(struct decode *decode, struct packet_batch *batch, struct chunk *chunk, const struct packet *packets, unsigned n)
+{
+	for (unsigned at = 0; at < n;) {
+		at += fill(batch, chunk, packets + at, n - at);
+		decode_packets(decode, batch);
+	}
+	decode_end(decode);
+}
+
+/* As why502.c does. */
+static void look_again(const struct packet *packets, unsigned n, const struct decode_options *d, const struct doubts *doubts,
+                       struct report_builder *builder, struct packet_batch *batch, struct chunk *chunk)
+{
+	struct decode_options options = *d;
+	struct err ignored = { .code = ERR_OK };
+	struct decode *decode;
+
+	options.check_coding = true;
+	options.only = doubts->ends;
+	options.n_only = doubts->n;
+	decode = decode_new(&options, (struct fact_sink){ builder, give_facts_again }, &ignored);
+	if (decode != NULL)
+		decode_all(decode, batch, chunk, packets, n);
+	decode_free(decode);
+}
+
 bool replay(const struct packet *packets, unsigned n, const struct decode_options *d, const struct report_options *r, struct replay *out,
             struct err *e)
 {
@@ -28,17 +59,16 @@ bool replay(const struct packet *packets, unsigned n, const struct decode_option
 	struct chunk chunk = { .size = 0 };
 	struct packet_batch *batch = malloc(sizeof *batch);
 	struct decode *decode;
+	struct doubts doubts;
 
 	atomic_init(&chunk.refs, 1);
 	*out = (struct replay){ report_new(r, &events, e), NULL };
 	decode = decode_new(d, (struct fact_sink){ out->builder, give_facts }, e);
 	if (batch != NULL && decode != NULL && out->builder != NULL) {
-		for (unsigned at = 0; at < n;) {
-			at += fill(batch, &chunk, packets + at, n - at);
-			decode_packets(decode, batch);
-		}
-		decode_end(decode);
+		decode_all(decode, batch, &chunk, packets, n);
 		decode_counters(decode, &counters);
+		if (report_doubts(out->builder, &counters, &doubts))
+			look_again(packets, n, d, &doubts, out->builder, batch, &chunk);
 		out->report = report_end(out->builder, &counters);
 	}
 	free(batch);

@@ -179,6 +179,46 @@ TEST(a_body_that_is_not_coded_as_it_says_and_one_that_was_cut)
 	CHECK_CAUSE(&cut, "closed-mid-body");
 }
 
+#ifdef HAVE_ZLIB
+/* Whole by its length all of them: only what is in the body tells why the gateway, which unpacks, did not like it. */
+TEST(a_body_that_is_coded_right_and_ones_that_go_wrong_at_their_end)
+{
+	static const char hello[] = "\x1f\x8b\x08\0\0\0\0\0\0\3\xcb\x48\xcd\xc9\xc9\7\0\x86\xa6\x10\x36\5\0\0\0";
+	char sum[sizeof hello];
+	size_t n = sizeof hello - 1;
+	struct story right = coded(hello, n, false), short_of = coded(hello, n - 4, false), wrong;
+
+	memcpy(sum, hello, sizeof sum);
+	sum[n - 8] ^= 1;
+	wrong = coded(sum, n, false);
+	CHECK_CAUSE(&right, "gateway-refused");
+	CHECK_CAUSE(&short_of, "invalid-content-coding");
+	CHECK_STR(story_word(&short_of, "rule"), "content-coding-cut");
+	CHECK_CAUSE(&wrong, "invalid-content-coding");
+	CHECK_STR(story_word(&wrong, "rule"), "content-coding");
+}
+
+/* Most gateways unpack nothing: what they pass on as it came is nobody's failure, asked for or not. */
+TEST(a_coding_that_was_cut_and_passed_on_is_no_incident)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 17\r\n\r\n"
+				     "\x1f\x8b\x08\0\0\0\0\0\0\3\xcb\x48\xcd\xc9\xc9\7\0";
+
+	for (int checks = 0; checks < 2; checks++) {
+		struct story s = story_answered("GET /ok", 200);
+
+		s.decode.check_coding = checks != 0;
+		story_request(&s, "GET /cart");
+		story_ack(&s, UPSTREAM);
+		story_bytes(&s, UPSTREAM, answer, sizeof answer - 1);
+		story_ack(&s, GATEWAY);
+		story_bytes(&s, FRONT, answer, sizeof answer - 1);
+		story_ack(&s, CLIENT);
+		CHECK_CAUSE(&s, "none");
+	}
+}
+#endif
+
 /* A chunk that is malformed, or one that the FIN cut off. */
 static struct story chunks(const char *rest)
 {
