@@ -253,8 +253,16 @@ static void exchange(struct report_builder *b, const struct exchange_fact *f)
 	b->waiting = true;
 }
 
+/* RFC 7766, RFC 7858. What was asked there comes as FACT_DNS; a connection to it is no try at an upstream. */
+static bool to_name_server(const struct endpoint *server)
+{
+	return server->port == 53 || server->port == 853;
+}
+
 static void conn(struct report_builder *b, const struct conn_fact *f)
 {
+	if (f->conn.exchanges == 0 && to_name_server(&f->conn.end[SERVER]))
+		return;
 	roles_fact(b->roles, &f->head);
 	if (f->conn.exchanges != 0) {
 		store_forget_open(&b->store, f->head.conn, 0);
@@ -270,10 +278,18 @@ static void conn(struct report_builder *b, const struct conn_fact *f)
 
 static void syn(struct report_builder *b, const struct syn_fact *f)
 {
+	if (to_name_server(&f->end[SERVER]))
+		return;
 	roles_fact(b->roles, &f->head);
 	store_keep(&b->store, &f->head,
 		   roles_knows(b->roles, f->end[CLIENT].address) ? LIST_MAIN : LIST_STRANGERS, 0);
 	b->waiting = true;
+}
+
+static void opened(struct report_builder *b, const struct open_fact *f)
+{
+	if (!to_name_server(&f->end[SERVER]))
+		roles_fact(b->roles, &f->head);
 }
 
 static bool memory_presses(const struct report_builder *b)
@@ -323,7 +339,7 @@ static void take(void *ctx, const struct fact *f)
 		break;
 	case FACT_OPEN:
 		b->connections++;
-		roles_fact(b->roles, f);
+		opened(b, p);
 		store_forget_open(&b->store, f->conn, 0);
 		break;
 	case FACT_ICMP:

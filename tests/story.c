@@ -342,6 +342,17 @@ void story_connect_back(struct story *s)
 	handshake(s, GATEWAY, UPSTREAM);
 }
 
+void story_begin_name_server(struct story *s)
+{
+	s->m->back = begin(s, HOST_GATEWAY, HOST_DNS, 53);
+}
+
+void story_connect_name_server(struct story *s)
+{
+	story_begin_name_server(s);
+	handshake(s, GATEWAY, UPSTREAM);
+}
+
 void story_connect_front(struct story *s)
 {
 	s->m->front = begin(s, HOST_CLIENT, HOST_GATEWAY, 80);

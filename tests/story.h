@@ -71,6 +71,8 @@ int64_t story_now_ns(const struct story *s);
 
 void story_connect_front(struct story *s);              /* another client connection, with its handshake; it is in front from now on */
 void story_connect_back(struct story *s);               /* likewise a connection to the upstream */
+void story_connect_name_server(struct story *s);         /* ... to 10.0.0.53:53 */
+void story_begin_name_server(struct story *s);           /* ... without its first packet */
 void story_begin_back(struct story *s);                 /* ... without its first packet: say each yourself */
 void story_syn(struct story *s);                        /* the gateway's SYN of the connection behind (begun if there is none); again: sent once more */
 void story_syn_ack(struct story *s);                    /* the upstream's */

@@ -281,6 +281,28 @@ static void put_question(struct talk *t, uint16_t id, const char *name, unsigned
 	put(t, 4, 0x00010001);                          /* A, IN */
 }
 
+static void put_answer(struct talk *t, uint16_t id, const char *name, unsigned rcode, uint32_t address)
+{
+	put_question(t, id, name, 0x8180 | rcode, address != 0);
+	if (address == 0)
+		return;
+	put(t, 2, 0xc00c);                              /* the name asked for */
+	put(t, 4, 0x00010001);
+	put(t, 4, 60);
+	put(t, 2, 4);
+	put(t, 4, address);
+}
+
+/* RFC 1035 4.2.2 */
+static void say_prefixed(struct story *s, int who, const struct talk *message)
+{
+	struct talk t = { .n = 0 };
+
+	put(&t, 2, (uint32_t)message->n);
+	put_bytes(&t, message->at, message->n);
+	story_bytes(s, who, t.at, t.n);
+}
+
 void story_dns_asks(struct story *s, uint16_t id, const char *name)
 {
 	struct talk t = { .n = 0 };
@@ -293,13 +315,30 @@ void story_dns_answers(struct story *s, uint16_t id, const char *name, unsigned 
 {
 	struct talk t = { .n = 0 };
 
-	put_question(&t, id, name, 0x8180 | rcode, address != 0);
-	if (address != 0) {
-		put(&t, 2, 0xc00c);                     /* the name asked for */
-		put(&t, 4, 0x00010001);
-		put(&t, 4, 60);
-		put(&t, 2, 4);
-		put(&t, 4, address);
-	}
+	put_answer(&t, id, name, rcode, address);
 	story_datagram(s, UPSTREAM, 53, 33333, t.at, t.n);
+}
+
+void story_dns_answers_cut(struct story *s, uint16_t id, const char *name)
+{
+	struct talk t = { .n = 0 };
+
+	put_question(&t, id, name, 0x8380, 0);          /* TC */
+	story_datagram(s, UPSTREAM, 53, 33333, t.at, t.n);
+}
+
+void story_dns_tcp_asks(struct story *s, uint16_t id, const char *name)
+{
+	struct talk t = { .n = 0 };
+
+	put_question(&t, id, name, 0x0100, 0);
+	say_prefixed(s, GATEWAY, &t);
+}
+
+void story_dns_tcp_answers(struct story *s, uint16_t id, const char *name, unsigned rcode, uint32_t address)
+{
+	struct talk t = { .n = 0 };
+
+	put_answer(&t, id, name, rcode, address);
+	say_prefixed(s, UPSTREAM, &t);
 }

@@ -35,5 +35,8 @@ void story_h2_goaway(struct story *s, uint32_t last, uint32_t code);
 
 void story_dns_asks(struct story *s, uint16_t id, const char *name);
 void story_dns_answers(struct story *s, uint16_t id, const char *name, unsigned rcode, uint32_t address);       /* address 0: none */
+void story_dns_answers_cut(struct story *s, uint16_t id, const char *name);     /* too long for a datagram: ask over TCP */
+void story_dns_tcp_asks(struct story *s, uint16_t id, const char *name);        /* on story_connect_name_server()'s connection */
+void story_dns_tcp_answers(struct story *s, uint16_t id, const char *name, unsigned rcode, uint32_t address);
 
 #endif

@@ -655,4 +655,52 @@ TEST(a_name_that_has_an_address_did_not_fail)
 	CHECK_CAUSE(&address, "connection-refused");
 }
 
+/* The answer was too long for a datagram, so the gateway asked again over TCP (RFC 7766 5). */
+static struct story name_asked_over_tcp(unsigned rcode, uint32_t address)
+{
+	struct story s = begun();
+
+	story_asks(&s, "GET /cart");
+	story_dns_asks(&s, 77, "app.internal");
+	story_dns_answers_cut(&s, 77, "app.internal");
+	story_connect_name_server(&s);
+	story_dns_tcp_asks(&s, 78, "app.internal");
+	story_dns_tcp_answers(&s, 78, "app.internal", rcode, address);
+	story_fin(&s, GATEWAY);
+	story_fin(&s, UPSTREAM);
+	story_ack(&s, GATEWAY);
+	if (address != 0) {
+		story_begin_back(&s);
+		story_syn(&s);
+		story_refuse(&s);
+	}
+	story_error(&s, 502);
+	return s;
+}
+
+TEST(a_name_that_was_asked_over_tcp_in_vain)
+{
+	struct story failed = name_asked_over_tcp(3, 0), address = name_asked_over_tcp(0, 0x0a000007);
+
+	CHECK_CAUSE(&failed, "dns-failure");
+	CHECK_CONFIDENCE(&failed, "high");
+	CHECK_STR(story_word(&failed, "rcode"), "NXDOMAIN");
+	CHECK_CAUSE(&address, "connection-refused");
+}
+
+/* It is no upstream that refused; why the name was not found, these packets hardly show. */
+TEST(a_name_server_that_refuses_tcp_is_no_upstream)
+{
+	struct story s = begun();
+
+	story_asks(&s, "GET /cart");
+	story_dns_asks(&s, 77, "app.internal");
+	story_dns_answers_cut(&s, 77, "app.internal");
+	story_begin_name_server(&s);
+	story_syn(&s);
+	story_refuse(&s);
+	story_error(&s, 502);
+	CHECK_CAUSE(&s, "unexplained");
+}
+
 TEST_MAIN()
