@@ -639,7 +639,13 @@ static enum err_code take_top(struct taking *t)
 
 static enum err_code take_no_names(struct taking *t)
 {
-	(void)t;
+	t->o->names = false;
+	return ERR_OK;
+}
+
+static enum err_code take_names(struct taking *t)
+{
+	t->o->names = true;
 	return ERR_OK;
 }
 

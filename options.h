@@ -40,6 +40,7 @@ struct options {
 	const char *match;
 	const struct writer *format;    /* -T; NULL: not given */
 	bool     force, quiet, flush, ascii, show_secrets, stats, exit_zero, check_coding;
+	bool     names;                 /* -N */
 	uint8_t  zone;                  /* enum when_zone */
 	uint8_t  color;                 /* enum color_when */
 	unsigned verbose, top, threads; /* threads 0: by default */

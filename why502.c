@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netdb.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,7 @@ struct run {
 	struct secrets *secrets;        /* TLS; NULL: none were given */
 	int64_t polled_ns;              /* monotonic: when key logs were last read on */
 	struct decode *decode;
+	struct names *names;            /* -N; else NULL */
 	struct report_builder *builder;
 	struct output outputs[OUTPUTS_MAX];
 	unsigned n_outputs;
@@ -171,7 +173,7 @@ static struct writer_options writer_options_of(const struct run *r, bool to_stdo
 		.version = PACKAGE_VERSION, .exchanges = o->exchanges, .show_secrets = o->show_secrets, .ascii = o->ascii,
 		.color = to_stdout && colored(o, terminal), .terminal = terminal, .live = r->live || r->piped,
 		.flush = o->flush || ((r->live || r->piped) && to_stdout), .quiet = o->quiet, .verbose = o->verbose,
-		.columns = to_stdout ? terminal_columns() : COLUMNS_DEFAULT, .top = o->top, .match = o->match,
+		.columns = to_stdout ? terminal_columns() : COLUMNS_DEFAULT, .top = o->top, .names = r->names, .match = o->match,
 		.when = { .zone = o->zone },
 	};
 }
@@ -480,13 +482,26 @@ static enum err_code begin_secrets(struct run *r, struct err *e)
 	return ERR_OK;
 }
 
+/* The hosts file is read before the first packet. */
+static enum err_code begin_names(struct run *r, struct err *e)
+{
+	if (!r->o->names)
+		return ERR_OK;
+	r->names = names_new();
+	if (r->names == NULL)
+		return err_set(e, ERR_MEMORY, "no memory");
+	names_hosts_file(r->names, _PATH_HOSTS);
+	return ERR_OK;
+}
+
 static enum err_code begin_report(struct run *r, struct err *e)
 {
 	const struct options *o = r->o;
 	struct report_options options = {
 		.gateways = o->gateways, .n_gateways = o->n_gateways, .upstreams = o->upstreams, .n_upstreams = o->n_upstreams,
 		.limits = o->limits, .n_limits = o->n_limits, .symptoms = o->symptoms,
-		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .filter = o->filter, .max_incidents = LIMIT_INCIDENTS,
+		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .filter = o->filter, .names = r->names,
+		.max_incidents = LIMIT_INCIDENTS,
 	};
 	struct report_events events = { r, tell_exchange, tell_incident };
 
@@ -705,6 +720,7 @@ static void clear(struct run *r)
 	if (r->source != NULL)
 		source_close(r->source);
 	secrets_free(r->secrets);
+	names_free(r->names);
 	free(r->map.at);
 }
 
@@ -716,8 +732,8 @@ static enum exit_status drive(struct run *r)
 	r->source = source_open(&source, &e);
 	if (r->source == NULL)
 		return could_not_open(r, &e);
-	if (begin_secrets(r, &e) != ERR_OK || begin_outputs(r, &e) != ERR_OK || begin_report(r, &e) != ERR_OK ||
-	    begin_decode(r, &e) != ERR_OK) {
+	if (begin_secrets(r, &e) != ERR_OK || begin_names(r, &e) != ERR_OK || begin_outputs(r, &e) != ERR_OK ||
+	    begin_report(r, &e) != ERR_OK || begin_decode(r, &e) != ERR_OK) {
 		complain(e.text);
 		return e.code == ERR_OPTION ? EXIT_USAGE : EXIT_TROUBLE;
 	}

@@ -39,7 +39,8 @@ enum {
 	LIMIT_PACKET_BYTES        = 262144,
 	LIMIT_PCAPNG_BLOCK        = 16 << 20,
 	LIMIT_PCAPNG_INTERFACES   = 65536,
-	LIMIT_INCIDENTS           = 10000
+	LIMIT_INCIDENTS           = 10000,
+	LIMIT_NAMES               = 4096        /* of addresses, with -N */
 };
 
 #endif

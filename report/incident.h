@@ -142,7 +142,7 @@ struct report {
 	unsigned n_upstreams;
 	struct gateway_seen *gateways;
 	unsigned n_gateways;
-	uint64_t incidents_cut;
+	uint64_t incidents_cut, names_dropped;
 	const char *blind[8];                   /* what this capture cannot show, and what to capture instead: whole sentences */
 	unsigned n_blind;
 	struct decode_counters decode;

@@ -17,6 +17,7 @@ struct json_writer {
 	struct writer_options o;
 	bool exchanges_open;
 	bool listing;           /* an entry of `exchanges` is being written */
+	bool named[LIMIT_NAMES];        /* these names' addresses stand in the report */
 };
 
 /* ---- pieces -------------------------------------------------------------------------------- */
@@ -413,6 +414,64 @@ static void incident(struct json_writer *w, const struct incident *i, const stru
 	text_or_null(j, "filter", i->filter);
 }
 
+/* ---- names (-N) ----------------------------------------------------------------------------- */
+
+static void note_name(struct json_writer *w, const struct endpoint *e)
+{
+	int place = names_find(w->o.names, e->address);
+
+	if (place >= 0)
+		w->named[place] = true;
+}
+
+static void note_names_of_exchange(struct json_writer *w, const struct exchange_view *v)
+{
+	const struct endpoint *end = v->full != NULL ? v->full->conn.end : v->brief != NULL ? v->brief->end : NULL;
+
+	for (unsigned i = 0; i < 2 && end != NULL; i++)
+		note_name(w, &end[i]);
+	if (v->full != NULL && v->full->conn.proxied)
+		note_name(w, &v->full->conn.proxied_for);
+}
+
+static void note_names_of_incident(struct json_writer *w, const struct incident *i)
+{
+	note_name(w, &i->gateway);
+	note_name(w, &i->upstream);
+	if (i->client_exchange != NULL)
+		note_names_of_exchange(w, i->client_exchange);
+	for (unsigned n = 0; n < i->n_attempts; n++)
+		note_name(w, &i->attempts[n].upstream);
+	for (unsigned n = 0; n < i->n_path; n++)
+		note_name(w, &i->path[n]);
+}
+
+/* Those whose addresses stand in the report: who reads it has no use for the rest of a hosts file. */
+static void names(struct json_writer *w, const struct report *r)
+{
+	struct endpoint e = { .port = 0 };
+	char text[ENDPOINT_TEXT];
+
+	if (w->o.names == NULL)
+		return;
+	for (unsigned i = 0; i < r->n_upstreams; i++)
+		note_name(w, &r->upstreams[i].address);
+	for (unsigned i = 0; i < r->n_gateways; i++)
+		note_name(w, &r->gateways[i].front);
+	for (unsigned i = 0; i < r->n_groups; i++)
+		note_name(w, &r->groups[i].upstream);
+	for (unsigned i = 0; i < r->n_incidents; i++)
+		note_names_of_incident(w, r->incidents[i]);
+	json_object(&w->j, "names");
+	for (unsigned i = 0; i < LIMIT_NAMES; i++) {
+		if (!w->named[i])
+			continue;
+		memcpy(e.address, names_address(w->o.names, i), sizeof e.address);
+		json_bytes(&w->j, endpoint_text(&e, text), names_at(w->o.names, i));
+	}
+	json_close(&w->j);
+}
+
 /* ---- the whole ----------------------------------------------------------------------------- */
 
 static void time_or_null(struct json *j, const char *key, bool has, int64_t ns)
@@ -463,6 +522,8 @@ static void limits_hit(struct json *j, const struct report *r)
 		json_number(j, r->decode.limits[i].name, r->decode.limits[i].count);
 	if (r->incidents_cut > 0)
 		json_number(j, "incidents_cut", r->incidents_cut);
+	if (r->names_dropped > 0)
+		json_number(j, "names_dropped", r->names_dropped);
 	json_close(j);
 }
 
@@ -673,6 +734,7 @@ static void json_exchange(void *self, const struct exchange_view *v)
 	if (!w->exchanges_open || !view_matches(v, w->o.match))
 		return;
 	w->listing = true;
+	note_names_of_exchange(w, v);
 	json_object(&w->j, NULL);
 	exchange(w, v);
 	json_close(&w->j);
@@ -695,6 +757,7 @@ static void json_end(void *self, const struct report *r, const struct run_info *
 		json_close(&w->j);
 	}
 	json_close(&w->j);
+	names(w, r);
 	json_close(&w->j);
 	out_char(w->j.out, '\n');
 	free(w);
@@ -739,6 +802,7 @@ static void ndjson_exchange(void *self, const struct exchange_view *v)
 
 	if (!w->o.exchanges || !view_matches(v, w->o.match))
 		return;
+	note_names_of_exchange(w, v);
 	line_begin(w, "exchange");
 	exchange(w, v);
 	line_end(w);
@@ -769,6 +833,7 @@ static void ndjson_end(void *self, const struct report *r, const struct run_info
 		incident_line(w, r->incidents[i], run);
 	line_begin(w, "summary");
 	overview(&w->j, r, run);
+	names(w, r);
 	line_end(w);
 	free(w);
 }

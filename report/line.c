@@ -38,7 +38,7 @@ static void columns(struct line_writer *w, int64_t time_ns, unsigned status, uns
                     const struct endpoint *upstream)
 {
 	struct page *p = &w->p;
-	char when[WHEN_TEXT], e[ENDPOINT_TEXT];
+	char when[WHEN_TEXT];
 	bool utc = w->o.when.zone == WHEN_UTC_DATE || w->o.when.zone == WHEN_UTC;
 
 	page_format(p, "%s%s ", when_text(&w->o.when, time_ns, 3, when), utc ? "Z" : "");
@@ -49,7 +49,8 @@ static void columns(struct line_writer *w, int64_t time_ns, unsigned status, uns
 	page_style(p, STYLE_BOLD);
 	page_format(p, "%-*s", CAUSE_WIDTH, cause_row(cause)->name);
 	page_style(p, STYLE_PLAIN);
-	page_format(p, " %-*s %s", FAULT_WIDTH, fault_name(fault), endpoint_or_dash(has_upstream, upstream, e));
+	page_format(p, " %-*s ", FAULT_WIDTH, fault_name(fault));
+	say_endpoint(p, w->o.names, has_upstream ? upstream : NULL, UINT32_MAX);
 }
 
 static void end_line(struct line_writer *w)

@@ -1,5 +1,6 @@
 #include "phrases.h"
 
+#include "escape.h"
 #include "redact.h"
 
 #include <inttypes.h>
@@ -71,12 +72,45 @@ const char *percent_text(uint64_t part, uint64_t whole, char text[static WHEN_TE
 	return text;
 }
 
-const char *endpoint_or_dash(bool has, const struct endpoint *e, char text[static ENDPOINT_TEXT])
+/* ---- an address and its name ---------------------------------------------------------------- */
+
+enum { NAME_LEAST = 8, NAME_MOST = 64 };
+
+/* How much of a name is said before an address of `address` columns; 0: nothing. */
+static unsigned name_columns(const struct page *p, struct span name, size_t address, unsigned columns)
 {
-	if (has)
-		return endpoint_text(e, text);
-	(void)snprintf(text, ENDPOINT_TEXT, "-");
-	return text;
+	size_t room = columns > address + 3 ? columns - address - 3 : 0, most = room < NAME_MOST ? room : NAME_MOST;
+	size_t whole = escape_columns(name, p->ascii ? ESCAPE_ASCII : 0);
+
+	if (whole <= most)
+		return (unsigned)whole;
+	return most >= NAME_LEAST ? (unsigned)most : 0;
+}
+
+void say_endpoint(struct page *p, const struct names *names, const struct endpoint *e, unsigned columns)
+{
+	struct span name = e != NULL ? names_of(names, e->address) : span_none();
+	char text[ENDPOINT_TEXT] = "-";
+	unsigned n = e != NULL ? name_columns(p, name, strlen(endpoint_text(e, text)), columns) : 0;
+
+	if (n == 0) {
+		page_say(p, text);
+		return;
+	}
+	page_wire(p, name, n);
+	page_format(p, " (%s)", text);
+}
+
+unsigned endpoint_columns(const struct page *p, const struct names *names, const struct endpoint *e, unsigned columns)
+{
+	char text[ENDPOINT_TEXT];
+	unsigned address, n;
+
+	if (e == NULL)
+		return 1;
+	address = (unsigned)strlen(endpoint_text(e, text));
+	n = name_columns(p, names_of(names, e->address), address, columns);
+	return n != 0 ? n + 3 + address : address;
 }
 
 /* ---- one exchange on one line -------------------------------------------------------------- */
@@ -117,7 +151,7 @@ static struct exchange_line line_of_brief(const struct brief_fact *b)
 void say_exchange(struct page *p, const struct exchange_view *v, const struct writer_options *o)
 {
 	struct exchange_line x = v->full != NULL ? line_of_full(v->full) : line_of_brief(v->brief);
-	char when[WHEN_TEXT], client[ENDPOINT_TEXT], server[ENDPOINT_TEXT], took[WHEN_TEXT];
+	char when[WHEN_TEXT], took[WHEN_TEXT];
 
 	page_say(p, when_text(&o->when, x.first.time_ns, 3, when));
 	page_say(p, "  ");
@@ -128,7 +162,10 @@ void say_exchange(struct page *p, const struct exchange_view *v, const struct wr
 		page_format(p, " %s", outcome_name(x.outcome));
 	if (x.response.packet != 0)
 		page_format(p, "  in %s", duration_text(since_ns(x.first.time_ns, x.response.time_ns), took));
-	page_format(p, "  %s → %s  [connection %" PRIu32 ", packets %" PRIu64 "-%" PRIu64 "]", endpoint_text(x.client, client),
-	            endpoint_text(x.server, server), x.conn, x.first.packet, x.last.packet);
+	page_say(p, "  ");
+	say_endpoint(p, o->names, x.client, UINT32_MAX);
+	page_say(p, " → ");
+	say_endpoint(p, o->names, x.server, UINT32_MAX);
+	page_format(p, "  [connection %" PRIu32 ", packets %" PRIu64 "-%" PRIu64 "]", x.conn, x.first.packet, x.last.packet);
 	page_line(p);
 }

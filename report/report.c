@@ -344,7 +344,11 @@ static void take(void *ctx, const struct fact *f)
 		break;
 	case FACT_ICMP:
 	case FACT_ARP:
+		store_keep(&b->store, f, LIST_CONTROL, 0);
+		break;
 	case FACT_DNS:
+		if (b->options.names != NULL)
+			names_fact(b->options.names, p);
 		store_keep(&b->store, f, LIST_CONTROL, 0);
 		break;
 	case FACT_CLOCK_STEP:

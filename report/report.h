@@ -11,6 +11,7 @@
 #define WHY502_REPORT_H
 
 #include "incident.h"
+#include "names.h"
 
 struct gateway_option { struct endpoint front; struct endpoint backs[8]; unsigned n_backs; const char *product; };
 struct limit_option { const char *name, *value; };      /* --limit header-size=16k */
@@ -24,6 +25,7 @@ struct report_options {
 	bool     exchanges;                     /* --exchanges: exchange events are wanted */
 	bool     live;                          /* incidents are told as they close */
 	const char *filter;                     /* BPF text, for a hint; NULL: none */
+	struct names *names;                    /* learns from DNS answers; NULL: none are wanted (-N) */
 	unsigned max_incidents;                 /* kept in full; LIMIT_INCIDENTS */
 };
 

@@ -24,6 +24,7 @@ static const char *const schema[] = {
 "  \"groups\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/group\"}},\n",
 "  \"upstreams\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/upstream\"}},\n",
 "  \"gateways\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/gateway_seen\"}},\n",
+"  \"names\": {\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}},\n",
 "  \"blind\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},\n",
 "  \"incidents\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/incident\"}}\n",
 " },\n",

@@ -171,12 +171,13 @@ static void totals(struct text_writer *w, const struct report *r)
 static void gateways(struct text_writer *w, const struct report *r)
 {
 	struct page *p = &w->p;
-	char e[ENDPOINT_TEXT], n[WHEN_TEXT];
+	char n[WHEN_TEXT];
 
 	for (unsigned i = 0; i < r->n_gateways && i < GATEWAYS_SHOWN; i++) {
 		const struct gateway_seen *g = &r->gateways[i];
 
-		page_format(p, "  Gateway %s", endpoint_text(&g->front, e));
+		page_say(p, "  Gateway ");
+		say_endpoint(p, w->o.names, &g->front, p->width);
 		if (g->product != NULL && g->product[0] != '\0')
 			page_format(p, " (%s%s%s, %s)", g->product, g->version != NULL ? " " : "", g->version != NULL ? g->version : "",
 			            g->product_source != NULL && strcmp(g->product_source, "option") == 0 ? "as told" : "by its own words");
@@ -199,37 +200,52 @@ static void gateways(struct text_writer *w, const struct report *r)
 
 /* ---- the table of causes ------------------------------------------------------------------- */
 
-struct cause_columns { unsigned cause, count, fault, upstream, first, last; };
+struct cause_columns { unsigned cause, count, fault, upstream, upstream_width, first, last; };
 
 static unsigned larger(unsigned a, size_t b)
 {
 	return b > a ? (unsigned)b : a;
 }
 
+static const struct endpoint *upstream_of(const struct group *g)
+{
+	return g->has_upstream ? &g->upstream : NULL;
+}
+
+/* With names where the column has room for them. */
+static unsigned upstream_width(const struct text_writer *w, const struct report *r, unsigned rows, unsigned room)
+{
+	unsigned width = 8;
+
+	for (unsigned i = 0; i < rows; i++)
+		width = larger(width, endpoint_columns(&w->p, w->o.names, upstream_of(&r->groups[i]), room));
+	return width;
+}
+
 static struct cause_columns cause_columns(const struct text_writer *w, const struct report *r, unsigned rows)
 {
-	unsigned cause = 5, upstream = 8, fault = 12;
-	char e[ENDPOINT_TEXT];
+	unsigned cause = 5, fault = 12, time = w->o.when.with_date ? 19 : 8, others;
 	struct cause_columns c;
 
 	for (unsigned i = 0; i < rows; i++) {
 		cause = larger(cause, strlen(cause_row(r->groups[i].cause)->name));
-		upstream = larger(upstream, strlen(endpoint_or_dash(r->groups[i].has_upstream, &r->groups[i].upstream, e)));
 		fault = larger(fault, strlen(fault_name(r->groups[i].fault)));
 	}
 	c.cause = 2;
 	c.count = c.cause + cause + 2;          /* right-aligned, 8 wide */
 	c.fault = c.count + 10;
 	c.upstream = c.fault + fault + 2;
-	c.first = c.upstream + upstream + 2;
-	c.last = c.first + (w->o.when.with_date ? 21 : 10);
+	others = c.upstream + 2 + time + 2 + time;
+	c.upstream_width = upstream_width(w, r, rows, w->p.width > others ? w->p.width - others : 0);
+	c.first = c.upstream + c.upstream_width + 2;
+	c.last = c.first + time + 2;
 	return c;
 }
 
 static void cause_line(struct text_writer *w, const struct cause_columns *c, const struct group *g)
 {
 	struct page *p = &w->p;
-	char n[WHEN_TEXT], e[ENDPOINT_TEXT], when[WHEN_TEXT];
+	char n[WHEN_TEXT], when[WHEN_TEXT];
 	unsigned last_width = w->o.when.with_date ? 19 : 8;
 
 	page_pad(p, c->cause);
@@ -238,7 +254,7 @@ static void cause_line(struct text_writer *w, const struct cause_columns *c, con
 	page_pad(p, c->fault);
 	page_say(p, fault_name(g->fault));
 	page_pad(p, c->upstream);
-	page_say(p, endpoint_or_dash(g->has_upstream, &g->upstream, e));
+	say_endpoint(p, w->o.names, upstream_of(g), c->upstream_width);
 	if (c->last + last_width <= p->width) {
 		page_pad(p, c->first);
 		page_say(p, when_text(&w->o.when, g->first_ns, 0, when));
@@ -325,6 +341,10 @@ static void group_title(struct text_writer *w, const struct group *g, unsigned n
 	(void)snprintf(right, sizeof right, "%s confidence", confidence_name(g->confidence));
 	page_styled(p, STYLE_BOLD, title);
 	columns = page_columns(p, right);
+	if (g->has_upstream && names_find(w->o.names, g->upstream.address) >= 0 && p->width > p->column + columns + 4) {
+		page_say(p, ", ");
+		say_endpoint(p, w->o.names, &g->upstream, p->width - p->column - columns - 2);
+	}
 	page_pad(p, p->width > columns ? p->width - columns : 0);
 	page_styled(p, confidence_style(g->confidence), right);
 	page_line(p);
@@ -436,7 +456,7 @@ static const struct endpoint *proxied_for(const struct incident *i)
 static void incident_title(struct text_writer *w, const struct incident *i)
 {
 	struct page *p = &w->p;
-	char when[WHEN_TEXT], status[64], client[ENDPOINT_TEXT];
+	char when[WHEN_TEXT], status[64];
 	unsigned room = p->width > 70 ? p->width - 60 : 20;
 
 	page_pad(p, INDENT);
@@ -447,10 +467,14 @@ static void incident_title(struct text_writer *w, const struct incident *i)
 	say_request(p, i->method, i->authority, i->target, w->o.show_secrets, room);
 	page_say(p, " → ");
 	page_styled(p, STYLE_RED, status_phrase(i, status));
-	if (i->client.port != 0)
-		page_format(p, "   client %s", endpoint_text(&i->client, client));
-	if (proxied_for(i) != NULL)
-		page_format(p, " for %s", endpoint_text(proxied_for(i), client));
+	if (i->client.port != 0) {
+		page_say(p, "   client ");
+		say_endpoint(p, w->o.names, &i->client, p->width);
+	}
+	if (proxied_for(i) != NULL) {
+		page_say(p, " for ");
+		say_endpoint(p, w->o.names, proxied_for(i), p->width);
+	}
 	page_line(p);
 }
 
@@ -591,6 +615,8 @@ static void group(struct text_writer *w, const struct report *r, const struct gr
 
 /* ---- upstreams ----------------------------------------------------------------------------- */
 
+enum { UPSTREAM_FIGURES = 74 };                 /* columns of all that stands behind the address */
+
 static const char *duration_or_dash(int64_t ns, char text[static WHEN_TEXT])
 {
 	if (ns >= 0)
@@ -599,12 +625,13 @@ static const char *duration_or_dash(int64_t ns, char text[static WHEN_TEXT])
 	return text;
 }
 
-static void upstream_line(struct page *p, const struct upstream_health *u, unsigned address)
+static void upstream_line(struct text_writer *w, const struct upstream_health *u, unsigned address)
 {
-	char e[ENDPOINT_TEXT], t[WHEN_TEXT];
+	struct page *p = &w->p;
+	char t[WHEN_TEXT];
 
 	page_pad(p, 2);
-	page_say(p, endpoint_text(&u->address, e));
+	say_endpoint(p, w->o.names, &u->address, address - 2);
 	page_right(p, count_text(u->requests, t), address + 10);
 	page_right(p, count_text(u->errors, t), address + 18);
 	page_right(p, count_text(u->healed, t), address + 26);
@@ -620,12 +647,12 @@ static void upstream_table(struct text_writer *w, const struct report *r)
 {
 	struct page *p = &w->p;
 	unsigned rows = r->n_upstreams < UPSTREAMS_SHOWN ? r->n_upstreams : UPSTREAMS_SHOWN, address = 10;
-	char e[ENDPOINT_TEXT];
+	unsigned room = p->width > UPSTREAM_FIGURES ? p->width - UPSTREAM_FIGURES : 0;
 
 	if (rows == 0)
 		return;
 	for (unsigned i = 0; i < rows; i++)
-		address = larger(address, strlen(endpoint_text(&r->upstreams[i].address, e)) + 2);
+		address = larger(address, endpoint_columns(p, w->o.names, &r->upstreams[i].address, room) + 2);
 	page_style(p, STYLE_DIM);
 	page_pad(p, 2);
 	page_say(p, "Upstream");
@@ -639,7 +666,7 @@ static void upstream_table(struct text_writer *w, const struct report *r)
 	page_style(p, STYLE_PLAIN);
 	page_line(p);
 	for (unsigned i = 0; i < rows; i++)
-		upstream_line(p, &r->upstreams[i], address);
+		upstream_line(w, &r->upstreams[i], address);
 	if (rows < r->n_upstreams) {
 		page_format(p, "  and %u more", r->n_upstreams - rows);
 		page_line(p);
@@ -665,16 +692,24 @@ static void quality_piece(struct page *p, uint64_t n, const char *one, const cha
 	page_say(p, text);
 }
 
+static void limit(struct page *p, const char *name, uint64_t count, bool *first)
+{
+	if (count == 0)
+		return;
+	page_format(p, "%s%s %" PRIu64, *first ? "Limits reached   " : ", ", name, count);
+	*first = false;
+}
+
 static void limits(struct page *p, const struct report *r)
 {
-	if (r->decode.n_limits == 0 && r->incidents_cut == 0)
-		return;
-	page_say(p, "Limits reached   ");
+	bool first = true;
+
 	for (unsigned i = 0; i < r->decode.n_limits; i++)
-		page_format(p, "%s%s %" PRIu64, i > 0 ? ", " : "", r->decode.limits[i].name, r->decode.limits[i].count);
-	if (r->incidents_cut > 0)
-		page_format(p, "%sincidents_cut %" PRIu64, r->decode.n_limits > 0 ? ", " : "", r->incidents_cut);
-	page_line(p);
+		limit(p, r->decode.limits[i].name, r->decode.limits[i].count, &first);
+	limit(p, "incidents_cut", r->incidents_cut, &first);
+	limit(p, "names_dropped", r->names_dropped, &first);
+	if (!first)
+		page_line(p);
 }
 
 static void quality(struct text_writer *w, const struct report *r, const struct run_info *run)

@@ -41,6 +41,7 @@ static void list_incidents(struct report_builder *b)
 		r->by_cause[c] += b->cut_by_cause[c];
 	r->total_incidents = r->n_incidents + b->cut;
 	r->incidents_cut = b->cut;
+	r->names_dropped = names_dropped(b->options.names);
 }
 
 static void list_groups(struct report_builder *b)

@@ -12,6 +12,7 @@
 #define WHY502_WRITER_H
 
 #include "incident.h"
+#include "names.h"
 #include "out.h"
 #include "when.h"
 
@@ -41,6 +42,7 @@ struct writer_options {
 	unsigned verbose;
 	unsigned columns;               /* width for text */
 	unsigned top;                   /* groups told in full */
+	const struct names *names;      /* of addresses (-N); NULL: none */
 	const char *match;              /* only what holds this text (--match); NULL: all */
 	struct when_style when;
 };

@@ -106,6 +106,11 @@ stops_and_reports() { # a signal while it waits on a pipe
     [ $n -lt 30 ] && [ $status -eq 0 ] && json_on_stdout
 }
 manual_is_true() { "$src/docs/fill-manual.sh" "$why502" "$src/docs/why502.1" | diff "$src/docs/why502.1" -; }
+names_on_request() {
+    exits 0 -r "$work/empty.pcap" -T json -N && json_on_stdout && grep -q '"names": {}' "$work/out" || return 1
+    exits 0 -r "$work/empty.pcap" -T json -N -n && ! grep -q '"names"' "$work/out" || return 1
+    exits 0 --print-schema && grep -q '"names"' "$work/out"
+}
 escapes_file_names() {
     name=$work/$(printf 'a\033[31mb.pcap')
     cp "$work/empty.pcap" "$name"
@@ -138,6 +143,7 @@ ok "a reader that went away is no trouble" closed_pipe
 ok "colours on a terminal alone, or when asked for" no_colors_in_a_pipe
 ok "SIGINT: reports and ends" stops_and_reports INT
 ok "SIGTERM: reports and ends" stops_and_reports TERM
+ok "names with -N alone; the last of -N and -n counts" names_on_request
 ok "file names are escaped" escapes_file_names
 ok "the manual page says what the program says" manual_is_true
 done_testing
