@@ -1,4 +1,6 @@
 #!/bin/sh
 # why502's packet and connection numbers are Wireshark's: see tests/wireshark.py.
-exec "${PYTHON3:-python3}" "${srcdir:-$(dirname "$0")/..}/tests/wireshark.py" "${WHY502:-./why502}" \
-    "${srcdir:-$(dirname "$0")/..}/tests/fixtures"
+srcdir=${srcdir:-$(dirname "$0")/..}
+corpus=${WHY502_SHARED:-$srcdir/../shared}/corpus
+[ -d "$corpus" ] || corpus=
+exec "${PYTHON3:-python3}" "$srcdir/tests/wireshark.py" "${WHY502:-./why502}" "$srcdir/tests/fixtures" ${corpus:+"$corpus"}
