@@ -811,4 +811,47 @@ TEST(without_memory_nothing_breaks)
 	}
 }
 
+#ifdef HAVE_ZLIB
+/* "hello" by gzip. */
+static const char hello_gzip[] = "\x1f\x8b\x08\0\0\0\0\0\0\3\xcb\x48\xcd\xc9\xc9\7\0\x86\xa6\x10\x36\5\0\0\0";
+
+static uint64_t coded_in_two(size_t n, uint8_t change, size_t unseen, size_t cut)
+{
+	struct h2_wire *w = h2_new(false);
+	char body[sizeof hello_gzip];
+	uint64_t violations;
+
+	memcpy(body, hello_gzip, sizeof body);
+	body[20] ^= (char)change;
+	w->c.checks_coding = true;
+	w->cut = cut;
+	h2_open(w);
+	h2_get(w, 1, "/a");
+	h2_headers(w, SERVER, FLAG_END_HEADERS, 1, ":status: 200\ncontent-encoding: gzip\n");
+	h2_frame(w, SERVER, FRAME_DATA, 0, 1, span_of(body, 7));
+	h2_flush(w);
+	h2_frame(w, SERVER, FRAME_DATA, FLAG_END_STREAM, 1, span_of(body + 7, n - 7));
+	if (unseen != 0)
+		h2_unseen(w);
+	h2_flush(w);
+	h2_end(w, SERVER, END_FIN);
+	h2_end(w, CLIENT, END_FIN);
+	violations = h2_stream(w, 1)->f.response.violations;
+	h2_free(w);
+	return violations;
+}
+
+TEST(a_coding_is_followed_to_its_end)
+{
+	size_t n = sizeof hello_gzip - 1;
+
+	for (size_t cut = 0; cut < 2; cut++) {
+		CHECK_INT((int64_t)coded_in_two(n, 0, 0, cut), 0);
+		CHECK_INT((int64_t)coded_in_two(n - 4, 0, 0, cut), (int64_t)violation_bit(VIOLATION_CONTENT_CODING_CUT));
+		CHECK_INT((int64_t)coded_in_two(n, 1, 0, cut), (int64_t)violation_bit(VIOLATION_CONTENT_CODING));
+		CHECK_INT((int64_t)coded_in_two(n, 1, 1, cut), 0);
+	}
+}
+#endif
+
 TEST_MAIN()
