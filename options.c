@@ -673,6 +673,31 @@ static enum err_code take_color(struct taking *t)
 	return wrong(t, "wants auto, always or never");
 }
 
+static enum err_code take_sandbox(struct taking *t)
+{
+	static const char *const names[] = { [SANDBOX_AUTO] = "auto", [SANDBOX_STRICT] = "strict", [SANDBOX_OFF] = "off" };
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(t->arg, names[i]) == 0) {
+			t->o->sandbox = (uint8_t)i;
+			return ERR_OK;
+		}
+	}
+	return wrong(t, "wants auto, strict or off");
+}
+
+static enum err_code take_user(struct taking *t)
+{
+	t->o->user = t->arg;
+	return ERR_OK;
+}
+
+static enum err_code take_selftest_sandbox(struct taking *t)
+{
+	t->o->selftest = t->arg;
+	return sandbox_knows_act(t->arg) ? ERR_OK : wrong(t, "wants open, socket, exec, fork, ptrace, setuid or mprotect");
+}
+
 static enum err_code take_ascii(struct taking *t)
 {
 	t->o->ascii = true;
@@ -862,6 +887,7 @@ static void defaults(struct options *o)
 {
 	memset(o, 0, sizeof *o);
 	o->top = TOP_DEFAULT;
+	o->sandbox = SANDBOX_BY_DEFAULT;
 	o->symptoms = 1u << SYMPTOM_ERROR_STATUS | 1u << SYMPTOM_NO_RESPONSE | 1u << SYMPTOM_TRUNCATED | 1u << SYMPTOM_GARBLED;
 	memset(o->status_wanted + 502, 1, 3);
 	memset(o->status_wanted + 520, 1, 8);

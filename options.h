@@ -8,6 +8,7 @@
 #ifndef WHY502_OPTIONS_H
 #define WHY502_OPTIONS_H
 
+#include "capture/sandbox.h"
 #include "capture/source.h"
 #include "report/report.h"
 #include "report/writer.h"
@@ -45,6 +46,9 @@ struct options {
 	uint8_t  color;                 /* enum color_when */
 	unsigned verbose, top, threads; /* threads 0: by default */
 	uint64_t max_memory;            /* bytes; 0: by default */
+	uint8_t  sandbox;               /* enum sandbox_mode */
+	const char *user;               /* whom root becomes; NULL: nobody */
+	const char *selftest;           /* what the sandbox forbids, to be tried; NULL */
 	const char *explain;            /* what to explain; of the manual: which part */
 	bool     snaplen_short;         /* worth a warning */
 };

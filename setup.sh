@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # they are used by those that read this
 # What it takes to build, and what the suite needs beside that.
 BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libpcap-dev libnghttp2-dev libssl-dev zlib1g-dev
-libzstd-dev liblz4-dev libseccomp-dev libcap-ng-dev"
+libzstd-dev liblz4-dev libseccomp-dev"
 # shellcheck disable=SC2034
 TEST_PACKAGES="python3 python3-jsonschema tshark iproute2 nginx-light haproxy apache2 varnish"
 # shellcheck disable=SC2034

@@ -4,6 +4,7 @@
  */
 #include "capture/limits.h"
 #include "capture/secrets.h"
+#include "confine.h"
 #include "decode/decode.h"
 #include "options.h"
 #include "report/explain.h"
@@ -120,6 +121,7 @@ struct run {
 	int64_t first_ns, last_ns, now_ns, began_ns;    /* began: monotonic */
 	bool any_packet;
 	struct packet_map map;
+	struct confine confine;
 	struct err trouble;             /* why the capture could not be read to its end */
 };
 
@@ -362,6 +364,14 @@ static void print_counters(struct run *r)
 	complain(text);
 }
 
+/* An interface went away, or came back. */
+static void say_notices(struct run *r)
+{
+	for (const char *text; (text = source_notice(r->source)) != NULL; )
+		if (!r->o->quiet)
+			complain(text);
+}
+
 static bool time_to_stop(const struct run *r)
 {
 	const struct options *o = r->o;
@@ -398,6 +408,7 @@ static void read_all(struct run *r)
 
 	while (!time_to_stop(r)) {
 		st = source_next(r->source, &batch, &r->trouble);
+		say_notices(r);
 		if (st != SOURCE_PACKETS && st != SOURCE_TICK)
 			break;
 		note_packets(r, &batch);
@@ -420,7 +431,8 @@ static struct source_options source_options_of(const struct options *o)
 	return (struct source_options){
 		.files = o->files.at, .n_files = o->files.n, .interfaces = o->interfaces.at, .n_interfaces = o->interfaces.n,
 		.shifts = o->shifts, .n_shifts = o->n_shifts, .filter = o->filter, .since = o->since, .until = o->until, .snaplen = o->snaplen,
-		.buffer_kib = o->buffer_kib, .no_promiscuous = o->no_promiscuous, .max_packets = o->max_packets, .stop = &stop_asked,
+		.buffer_kib = o->buffer_kib, .no_promiscuous = o->no_promiscuous, .no_reopening = !confine_reopens(o),
+		.max_packets = o->max_packets, .stop = &stop_asked,
 	};
 }
 
@@ -510,12 +522,54 @@ static enum err_code begin_report(struct run *r, struct err *e)
 	return r->builder != NULL ? ERR_OK : err_set(e, ERR_MEMORY, "no memory");
 }
 
-static enum err_code begin_decode(struct run *r, struct err *e)
+static enum err_code begin_decode(struct run *r, const struct decode_options *options, struct err *e)
 {
-	struct decode_options options = decode_options_of(r);
-
-	r->decode = decode_new(&options, (struct fact_sink){ r, take_facts }, e);
+	r->decode = decode_new(options, (struct fact_sink){ r, take_facts }, e);
 	return r->decode != NULL ? ERR_OK : err_set(e, ERR_MEMORY, "no memory");
+}
+
+static void say_confined(const struct run *r)
+{
+	const char *lacks = confine_lacks(&r->confine);
+	char text[400];
+
+	if (lacks == NULL || r->o->quiet)
+		return;
+	(void)snprintf(text, sizeof text, "the sandbox is partial: %s", lacks);
+	complain(text);
+}
+
+/* All is open: first what must come before threads is given up, then the threads begin, then the rest. What strangers wrote is
+ * read after this. */
+static enum err_code begin_confined(struct run *r, struct err *e)
+{
+	struct decode_options options = decode_options_of(r);   /* reads of the machine */
+	struct out *outputs[OUTPUTS_MAX];
+
+	for (unsigned i = 0; i < r->n_outputs; i++)
+		outputs[i] = r->outputs[i].out;
+	if (confine_drop(&r->confine, r->o, outputs, r->n_outputs, r->secrets, r->live || r->piped, e) != ERR_OK ||
+	    begin_decode(r, &options, e) != ERR_OK || confine_close(&r->confine, e) != ERR_OK)
+		return e->code;
+	say_confined(r);
+	secrets_poll(r->secrets);
+	return ERR_OK;
+}
+
+/* --selftest-sandbox: what is killed does not come back, and what is refused is told. */
+static enum exit_status try_sandbox(struct run *r)
+{
+	struct packet_batch batch = { 0 };
+	char text[100];
+	int why;
+
+	(void)source_next(r->source, &batch, &r->trouble);
+	batch_clear(&batch);
+	why = confine_try(&r->confine);
+	(void)snprintf(text, sizeof text, "sandbox %s: %s: %s", confine_state(&r->confine), r->o->selftest,
+	               why != 0 ? strerror(why) : "is possible");
+	complain(text);
+	return why != 0 ? EXIT_NOTHING : EXIT_INCIDENTS;
 }
 
 static void say_listening(const struct run *r)
@@ -556,7 +610,7 @@ static struct run_info info_of(struct run *r)
 {
 	struct run_info info = {
 		.version = PACKAGE_VERSION, .live = r->live, .interfaces = r->o->interfaces.at, .n_interfaces = r->o->interfaces.n,
-		.first_ns = r->first_ns, .last_ns = r->last_ns, .sandbox = "off",
+		.first_ns = r->first_ns, .last_ns = r->last_ns, .sandbox = confine_state(&r->confine),
 		.trouble = r->trouble.code != ERR_OK ? r->trouble.text : NULL,
 	};
 
@@ -717,6 +771,7 @@ static void clear(struct run *r)
 		decode_free(r->decode);
 	if (r->builder != NULL)
 		report_free(r->builder);
+	confine_end(&r->confine);
 	if (r->source != NULL)
 		source_close(r->source);
 	secrets_free(r->secrets);
@@ -729,14 +784,18 @@ static enum exit_status drive(struct run *r)
 	struct source_options source = source_options_of(r->o);
 	struct err e = { 0 };
 
+	if (sandbox_check_user(r->o->user, &e) != ERR_OK)
+		return usage(&e);
 	r->source = source_open(&source, &e);
 	if (r->source == NULL)
 		return could_not_open(r, &e);
 	if (begin_secrets(r, &e) != ERR_OK || begin_names(r, &e) != ERR_OK || begin_outputs(r, &e) != ERR_OK ||
-	    begin_report(r, &e) != ERR_OK || begin_decode(r, &e) != ERR_OK) {
+	    begin_report(r, &e) != ERR_OK || begin_confined(r, &e) != ERR_OK) {
 		complain(e.text);
 		return e.code == ERR_OPTION ? EXIT_USAGE : EXIT_TROUBLE;
 	}
+	if (r->o->selftest != NULL)
+		return try_sandbox(r);
 	if (r->live)
 		say_listening(r);
 	r->began_ns = monotonic_ns();
@@ -773,7 +832,10 @@ static enum exit_status analyse(struct options *o)
 
 static void print_version(struct out *o)
 {
-	out_format(o, "why502 %s\n%s\n", PACKAGE_VERSION, pcap_lib_version());
+	char sandbox[200];
+
+	sandbox_describe(sandbox, sizeof sandbox);
+	out_format(o, "why502 %s\n%s\nsandbox: %s\n", PACKAGE_VERSION, pcap_lib_version(), sandbox);
 }
 
 static void list_interface(void *ctx, const char *text)

@@ -20,15 +20,13 @@ struct entry {
 };
 
 struct keylog {
-	const char *path;
+	struct keylog_place place;
 	int      fd;
 	uint64_t read;                  /* bytes so far */
-	ino_t    inode;
-	dev_t    device;
 	uint8_t  line[LINE_MAX_BYTES];  /* begun, its end not read yet */
 	size_t   line_len;
 	bool     too_long;
-	bool     exposed;
+	bool     exposed, polled;
 };
 
 struct secrets {
@@ -39,6 +37,8 @@ struct secrets {
 	uint32_t n, size, oldest;
 	uint64_t dropped;
 	bool     may_come;
+	int    (*open)(void *ctx, unsigned file, int *fd);      /* NULL: keylog_open() */
+	void    *open_ctx;
 	unsigned n_files;
 	struct keylog files[FILES_MAX];
 };
@@ -286,22 +286,33 @@ static void take_rest(struct secrets *s, struct keylog *f)
 		take_line(s, span_of(f->line, f->line_len));
 }
 
-static int open_log(struct keylog *f)
+int keylog_open(struct keylog_place *p, int *fd)
 {
 	struct stat st;
 
-	f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (f->fd < 0)
+	if (p->known && stat(p->path, &st) == 0 && st.st_ino == p->inode && st.st_dev == p->device)
+		return EALREADY;
+	*fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*fd < 0)
 		return errno;
-	if (fstat(f->fd, &st) == 0) {
-		f->inode = st.st_ino;
-		f->device = st.st_dev;
-		f->exposed = S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
-	}
+	p->known = fstat(*fd, &st) == 0;
+	p->inode = st.st_ino;
+	p->device = st.st_dev;
+	return 0;
+}
+
+static void begin_anew(struct keylog *f)
+{
 	f->read = 0;
 	f->line_len = 0;
 	f->too_long = false;
-	return 0;
+}
+
+static bool is_exposed(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
 }
 
 enum err_code secrets_file(struct secrets *s, const char *path, struct err *e)
@@ -311,43 +322,69 @@ enum err_code secrets_file(struct secrets *s, const char *path, struct err *e)
 
 	if (s->n_files == FILES_MAX)
 		return err_set(e, ERR_OPTION, "--keylog: at most %d files", FILES_MAX);
-	*f = (struct keylog){ .path = path, .fd = -1 };
-	why = open_log(f);
+	*f = (struct keylog){ .place.path = path, .fd = -1 };
+	why = keylog_open(&f->place, &f->fd);
 	if (why != 0)
 		return err_set(e, why == EACCES ? ERR_PERMISSION : ERR_OPEN, "%s: %s", path, strerror(why));
+	f->exposed = is_exposed(f->fd);
 	s->n_files++;
-	read_on(s, f);
-	take_rest(s, f);
 	return ERR_OK;
 }
 
-static void poll_file(struct secrets *s, struct keylog *f)
+static void poll_file(struct secrets *s, unsigned i)
 {
+	struct keylog *f = &s->files[i];
 	struct stat now;
+	int fd = -1, why;
 
 	read_on(s, f);
-	if (stat(f->path, &now) != 0)
-		return;                         /* moved away, and none in its place yet */
-	if (now.st_ino == f->inode && now.st_dev == f->device && (uint64_t)now.st_size >= f->read)
+	if (!f->polled) {
+		f->polled = true;
+		take_rest(s, f);
+		return;
+	}
+	if (fstat(f->fd, &now) == 0 && S_ISREG(now.st_mode) && (uint64_t)now.st_size < f->read && lseek(f->fd, 0, SEEK_SET) == 0) {
+		take_rest(s, f);
+		begin_anew(f);
+		read_on(s, f);
+	}
+	why = s->open != NULL ? s->open(s->open_ctx, i, &fd) : keylog_open(&f->place, &fd);
+	if (why != 0 || fd < 0)         /* the same, or moved away and none in its place yet */
 		return;
 	take_rest(s, f);
 	close(f->fd);
-	if (open_log(f) == 0)
-		read_on(s, f);
+	f->fd = fd;
+	begin_anew(f);
+	read_on(s, f);
 }
 
 void secrets_poll(struct secrets *s)
 {
 	for (unsigned i = 0; i < s->n_files; i++)
-		if (s->files[i].fd >= 0)
-			poll_file(s, &s->files[i]);
+		poll_file(s, i);
+}
+
+unsigned secrets_files(const struct secrets *s)
+{
+	return s->n_files;
+}
+
+struct keylog_place secrets_place(const struct secrets *s, unsigned file)
+{
+	return s->files[file].place;
+}
+
+void secrets_opened_by(struct secrets *s, int (*open)(void *ctx, unsigned file, int *fd), void *ctx)
+{
+	s->open = open;
+	s->open_ctx = ctx;
 }
 
 const char *secrets_exposed(struct secrets *s)
 {
 	for (unsigned i = 0; i < s->n_files; i++)
 		if (s->files[i].exposed)
-			return s->files[i].path;
+			return s->files[i].place.path;
 	return NULL;
 }
 

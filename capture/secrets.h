@@ -5,7 +5,8 @@
  *     LABEL HEX-OF-CLIENT-RANDOM HEX-OF-SECRET
  *
  *     struct secrets *s = secrets_new();
- *     secrets_file(s, "keys.log", &err);           read now; followed by secrets_poll()
+ *     secrets_file(s, "keys.log", &err);           opened
+ *     secrets_poll(s);                             read; again: what it has grown by
  *     secrets_text(s, text);                       a Decryption Secrets Block
  *     if (secrets_find(s, SECRET_MASTER, random, &secret)) …
  *
@@ -17,6 +18,9 @@
 
 #include "err.h"
 #include "span.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 enum secret_label {
 	SECRET_MASTER,                  /* TLS 1.2 and before: CLIENT_RANDOM */
@@ -32,10 +36,19 @@ struct secrets;
 struct secrets *secrets_new(void);              /* NULL: no memory */
 void secrets_free(struct secrets *s);           /* wiped; NULL is allowed */
 
-/* Opens and reads a key log; it is kept open and followed. `-`-less: a name that cannot be opened is an error. */
+/* Opens a key log; nothing of it is read yet, as the sandbox is closed first. A name that cannot be opened is an error. */
 enum err_code secrets_file(struct secrets *s, const char *path, struct err *e);
-/* What the files have grown by since; a file that was replaced (rotated) or cut short is opened anew. */
+/* What the files have grown by since, the first time all of them. A file that was cut short begins anew; one that was
+ * replaced (rotated) is opened. */
 void secrets_poll(struct secrets *s);
+
+/* A key log's name, and which file that was when it was last opened. keylog_open() returns 0 and a descriptor, EALREADY while
+ * the same file is there, or errno. Where this process may open nothing any more, another does it, with a place of its own. */
+struct keylog_place { const char *path; ino_t inode; dev_t device; bool known; };
+int keylog_open(struct keylog_place *p, int *fd);
+unsigned secrets_files(const struct secrets *s);
+struct keylog_place secrets_place(const struct secrets *s, unsigned file);
+void secrets_opened_by(struct secrets *s, int (*open)(void *ctx, unsigned file, int *fd), void *ctx);
 void secrets_text(struct secrets *s, struct span keylog_text);
 
 bool secrets_find(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], struct secret *out);

@@ -37,6 +37,7 @@ struct source_options {
 	unsigned snaplen;                /* live; 0: 262144 */
 	unsigned buffer_kib;             /* live; 0: libpcap's default */
 	bool no_promiscuous;             /* -p */
+	bool no_reopening;               /* live: an interface that goes away stays away, since nothing can be opened any more */
 	uint64_t max_packets;            /* -c; 0: no end */
 	const volatile sig_atomic_t *stop;  /* live: checked at least every 100 ms; may be NULL */
 };

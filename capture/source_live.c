@@ -50,6 +50,8 @@ struct tap {
 
 	int64_t  blind_since_ns, retry_ns, backoff_s, blind_ns;
 	struct live_drops drops;
+	struct bpf_program filter;      /* compiled once: names in it are looked up in files, and later none is to be had */
+	bool     has_filter;
 };
 
 struct live {
@@ -139,16 +141,15 @@ static void prefer_sll2(pcap_t *p)
 		(void)pcap_set_datalink(p, DLT_LINUX_SLL2);
 }
 
-static enum err_code set_filter(const struct live *v, pcap_t *p, struct err *e)
+static enum err_code set_filter(const struct live *v, struct tap *t, pcap_t *p, struct err *e)
 {
-	struct bpf_program code = { 0, NULL };
-	bool good;
-
 	if (v->filter == NULL)
 		return ERR_OK;
-	good = pcap_compile(p, &code, v->filter, 1, PCAP_NETMASK_UNKNOWN) == 0 && pcap_setfilter(p, &code) == 0;
-	pcap_freecode(&code);
-	return good ? ERR_OK : err_set(e, ERR_OPTION, "filter '%.200s': %s", v->filter, pcap_geterr(p));
+	if (!t->has_filter)
+		t->has_filter = pcap_compile(p, &t->filter, v->filter, 1, PCAP_NETMASK_UNKNOWN) == 0;
+	if (t->has_filter && pcap_setfilter(p, &t->filter) == 0)
+		return ERR_OK;
+	return err_set(e, ERR_OPTION, "filter '%.200s': %s", v->filter, pcap_geterr(p));
 }
 
 /* Opens and activates; t->pcap is set only when all went well. */
@@ -166,7 +167,7 @@ static enum err_code tap_open(const struct live *v, struct tap *t, struct err *e
 		(void)activation_error(t, p, status, e);
 	else
 		prefer_sll2(p);
-	if (e->code != ERR_OK || set_filter(v, p, e) != ERR_OK || pcap_setnonblock(p, 1, why) != 0) {
+	if (e->code != ERR_OK || set_filter(v, t, p, e) != ERR_OK || pcap_setnonblock(p, 1, why) != 0) {
 		(void)err_set(e, ERR_OPEN, "%s: %s", t->name, why);
 		pcap_close(p);
 		return e->code;
@@ -184,7 +185,8 @@ static void tap_lost(struct live *v, struct tap *t)
 {
 	int64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	notice(v, "%s: %s; nothing is seen of it until it is back", t->name, pcap_geterr(t->pcap));
+	notice(v, "%s: %s; nothing is seen of it %s", t->name, pcap_geterr(t->pcap),
+	       v->copy.no_reopening ? "any more (a full sandbox opens nothing again)" : "until it is back");
 	live_drops_read(&t->drops, t->pcap);
 	pcap_close(t->pcap);
 	t->pcap = NULL;
@@ -198,7 +200,7 @@ static void tap_retry(struct live *v, struct tap *t, int64_t now)
 {
 	struct err ignored = { .code = ERR_OK };
 
-	if (t->pcap != NULL || now < t->retry_ns)
+	if (t->pcap != NULL || v->copy.no_reopening || now < t->retry_ns)
 		return;
 	if (tap_open(v, t, &ignored) == ERR_OK) {
 		t->blind_ns += now - t->blind_since_ns;
@@ -430,6 +432,7 @@ static void live_close(void *self)
 		if (t->pcap != NULL)
 			pcap_close(t->pcap);
 		live_drops_close(&t->drops);
+		pcap_freecode(&t->filter);
 		lane_clear(&t->lane);
 		pool_clear(&t->pool);
 	}

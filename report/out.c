@@ -15,6 +15,8 @@ struct out {
 	int     error;                  /* errno of the first write that failed; 0 */
 	bool    owned;                  /* fd is ours to close */
 	char   *path, *temporary;       /* file: its name, and the one that it has until it is whole */
+	int   (*settle)(void *ctx);     /* NULL: out_settle() */
+	void   *settle_ctx;
 	char   *memory;
 	size_t  memory_used, memory_size;
 	size_t  used;
@@ -30,6 +32,8 @@ static struct out *out_new(int fd)
 	o->fd = fd;
 	o->error = 0;
 	o->owned = false;
+	o->settle = NULL;
+	o->settle_ctx = NULL;
 	o->path = o->temporary = o->memory = NULL;
 	o->memory_used = o->memory_size = o->used = 0;
 	return o;
@@ -128,18 +132,48 @@ static void sync_directory(const char *path)
 	free(name);
 }
 
+int out_settle(struct out *o, bool good)
+{
+	int why = 0;
+
+	if (o->temporary == NULL)
+		return 0;
+	if (good && rename(o->temporary, o->path) != 0)
+		why = errno;
+	if (!good || why != 0)
+		(void)unlink(o->temporary);
+	else
+		sync_directory(o->path);
+	free(o->temporary);
+	o->temporary = NULL;
+	return why;
+}
+
+void out_settled_by(struct out *o, int (*settle)(void *ctx), void *ctx)
+{
+	o->settle = settle;
+	o->settle_ctx = ctx;
+}
+
+bool out_is_temporary(const struct out *o)
+{
+	return o->temporary != NULL;
+}
+
 static void commit(struct out *o)
 {
+	int why;
+
 	if (o->temporary == NULL)
 		return;
 	if (o->error == 0 && fsync(o->fd) != 0)
 		o->error = errno;
-	if (o->error == 0 && rename(o->temporary, o->path) != 0)
-		o->error = errno;
-	if (o->error != 0)
-		unlink(o->temporary);
+	if (o->settle == NULL)
+		why = out_settle(o, o->error == 0);
 	else
-		sync_directory(o->path);
+		why = o->error == 0 ? o->settle(o->settle_ctx) : 0;
+	if (o->error == 0)
+		o->error = why;
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */

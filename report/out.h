@@ -30,6 +30,12 @@ bool out_broken(const struct out *o);           /* a write failed */
 bool out_pipe_closed(const struct out *o);      /* … since nobody reads any more: not worth a word */
 struct span out_written(const struct out *o);   /* memory: all of it so far */
 
+/* Renames a file to its name, or, where `good` is false, removes what was written; once. Returns 0 or errno. out_close() does
+ * it by itself, or by `settle` where this process may touch no path any more; that one gets no call for a file that failed. */
+int out_settle(struct out *o, bool good);
+void out_settled_by(struct out *o, int (*settle)(void *ctx), void *ctx);
+bool out_is_temporary(const struct out *o);     /* a file that is not under its name yet */
+
 /* Flushes, commits and frees. ERR_OK also where the reader of a pipe went away. */
 enum err_code out_close(struct out *o, struct err *e);
 

@@ -167,8 +167,13 @@ def interface_goes(tap, tool, one):
     one.send(failure(30003))
     time.sleep(0.5)
     alive = s.process.poll() is None
+    run("ip", "link", "add", "two0", "type", "veth", "peer", "name", "two1")
+    run("ip", "link", "set", "two0", "up")
+    run("ip", "link", "set", "two1", "up")
+    time.sleep(4.5)                             # the backoff: 1, 2, 4 s
     status, report, err = s.stop()
-    tap.ok("two0" in err, "an interface that goes away is named", err)
+    tap.ok("two0: is back" in err, "one that comes back is opened again, under the sandbox too", err)
+    tap.ok("two0" in err.replace("listening on one0, two0", ""), "an interface that goes away is named", err)
     tap.ok(alive and causes(report) == ["reset-before-response"], "and the other is listened to", status, causes(report), err)
 
 

@@ -951,6 +951,7 @@ TEST(a_key_log_is_followed_as_it_grows_and_is_replaced)
 
 	snprintf(line, sizeof line, "CLIENT_RANDOM %s aabb\n", random_hex);
 	CHECK_INT(secrets_file(s, path, &e), ERR_OK);
+	secrets_poll(s);
 	append(path, "CLIENT_RANDOM ");
 	secrets_poll(s);
 	CHECK_INT(secrets_count(s), 0);
@@ -964,6 +965,12 @@ TEST(a_key_log_is_followed_as_it_grows_and_is_replaced)
 	secrets_poll(s);
 	CHECK(has(s, SECRET_MASTER, 1, 2));
 	CHECK_INT(secrets_count(s), 2);
+	CHECK_INT(truncate(path, 0), 0);
+	secrets_poll(s);
+	line[15] = '2';
+	append(path, line);
+	secrets_poll(s);
+	CHECK(has(s, SECRET_MASTER, 2, 2));
 	remove(path);
 	fclose(fdopen(fd, "r"));
 	secrets_free(s);
