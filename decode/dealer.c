@@ -34,6 +34,7 @@ struct lane {                           /* one decoder and its thread */
 	struct work *work_first, *work_last;
 	unsigned n_work;
 	struct work *spare;
+	struct work *last;              /* kept for WORK_END, so that memory that is gone cannot keep the thread waiting */
 	struct answers answers;
 	uint64_t answered_upto;         /* they are all that it has to say up to this packet */
 	/* the dealer's thread alone: */
@@ -54,6 +55,7 @@ struct dealer {
 	uint32_t next_number;
 	struct fact_batch out;
 	bool ending, ended;
+	uint64_t out_of_memory;         /* of the dealer's own thread: what could not be dealt or merged */
 };
 
 /* A lane with more answers than this waits until they are taken; the dealer takes no more while it has that many itself. */
@@ -92,10 +94,13 @@ static void lane_facts(void *ctx, const struct fact_batch *b)
 	struct dealer *g = l->dealer;
 	struct answer *a = malloc(sizeof *a);
 
-	if (a == NULL)
+	if (a == NULL) {
+		decoder_limit(l->decoder, LIMIT_NAME_MEMORY);
 		return;
+	}
 	*a = (struct answer){ NULL, { b->used, b->used, malloc(b->used) } };
 	if (a->facts.bytes == NULL) {
+		decoder_limit(l->decoder, LIMIT_NAME_MEMORY);
 		free(a);
 		return;
 	}
@@ -220,7 +225,9 @@ static struct work *work_new(struct lane *l)
 	pthread_mutex_unlock(&g->lock);
 	if (w == NULL)
 		w = malloc(sizeof *w);
-	if (w != NULL)
+	if (w == NULL)
+		g->out_of_memory++;
+	else
 		w->n = w->n_chunks = w->n_copies = 0, w->next = NULL;
 	return w;
 }
@@ -252,6 +259,10 @@ static struct item *item_new(struct dealer *g, struct lane *l, enum work_kind ki
 		work_send(g, l);
 	if (l->filling == NULL)
 		l->filling = work_new(l);
+	if (l->filling == NULL && kind == WORK_END) {
+		l->filling = l->last;
+		l->last = NULL;
+	}
 	if (l->filling == NULL)
 		return NULL;
 	i = &l->filling->items[l->filling->n++];
@@ -316,10 +327,12 @@ void dealer_icmp(struct dealer *g, const struct work_icmp *w)
 	if (i == NULL)
 		return;
 	i->of.icmp = malloc(sizeof *w);
-	if (i->of.icmp == NULL)
+	if (i->of.icmp == NULL) {
+		g->out_of_memory++;
 		lane_of(g, w->hash)->filling->n--;
-	else
+	} else {
 		*i->of.icmp = *w;
+	}
 }
 
 void dealer_control(struct dealer *g, const struct fact *f)
@@ -332,10 +345,12 @@ void dealer_control(struct dealer *g, const struct fact *f)
 	if (i == NULL)
 		return;
 	i->of.control = malloc(f->size);
-	if (i->of.control == NULL)
+	if (i->of.control == NULL) {
+		g->out_of_memory++;
 		g->lanes[0].filling->n--;
-	else
+	} else {
 		memcpy(i->of.control, f, f->size);
+	}
 }
 
 static void deal_all(struct dealer *g, enum work_kind kind, struct mark now)
@@ -415,8 +430,10 @@ static bool number_set(struct dealer *g, struct lane *l, uint32_t id)
 		while (n <= id)
 			n *= 2;
 		bigger = realloc(l->numbers, n * sizeof *bigger);
-		if (bigger == NULL)
+		if (bigger == NULL) {
+			g->out_of_memory++;
 			return false;
+		}
 		l->numbers = bigger;
 		l->n_numbers = n;
 	}
@@ -446,8 +463,10 @@ static void merged_push(struct dealer *g, struct lane *l, const struct fact *f)
 	if (f->size > g->out.size) {
 		uint8_t *bigger = realloc(g->out.bytes, f->size);
 
-		if (bigger == NULL)
+		if (bigger == NULL) {
+			g->out_of_memory++;
 			return;
+		}
 		g->out.bytes = bigger;
 		g->out.size = f->size;
 	}
@@ -569,6 +588,7 @@ void dealer_counters(struct dealer *g, struct decode_counters *c)
 	*c = (struct decode_counters){ 0 };
 	if (!g->ended)
 		return;                         /* the decoders are still at work */
+	counters_limit(c, LIMIT_NAME_MEMORY, g->out_of_memory);
 	for (unsigned i = 0; i < g->n; i++) {
 		const struct decode_counters *o = &g->lanes[i].decoder->counters;
 
@@ -598,6 +618,9 @@ static bool lane_start(struct dealer *g, struct lane *l, const struct decode_opt
 	if (l->decoder == NULL)
 		return false;
 	l->decoder->ticks_told = l == &g->lanes[0];
+	l->last = calloc(1, sizeof *l->last);
+	if (l->last == NULL)
+		return false;
 	l->started = pthread_create(&l->thread, NULL, lane_main, l) == 0;
 	return l->started;
 }
@@ -610,6 +633,7 @@ static void lane_free(struct lane *l)
 		free(w);
 	}
 	free(l->filling);
+	free(l->last);
 	while (l->reading.first != NULL)
 		answers_pop(&l->reading);
 	free(l->numbers);

@@ -43,6 +43,11 @@ struct decode_counters {
 	size_t memory_peak;
 };
 
+/* Among limits[]: an allocation failed. What is missing for it may be anything, so no verdict is sure then. */
+#define LIMIT_NAME_MEMORY "out_of_memory"
+void counters_limit(struct decode_counters *c, const char *name, uint64_t count);
+uint64_t counters_limit_of(const struct decode_counters *c, const char *name);
+
 struct decode;
 
 struct decode *decode_new(const struct decode_options *o, struct fact_sink sink, struct err *e);

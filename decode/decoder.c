@@ -18,8 +18,10 @@ void *decoder_alloc(struct decoder *d, size_t size)
 		return NULL;
 	}
 	p = malloc(size);
-	if (p == NULL)
+	if (p == NULL) {
+		decoder_limit(d, LIMIT_NAME_MEMORY);
 		return NULL;
+	}
 	d->memory += size;
 	if (d->memory > d->memory_peak)
 		d->memory_peak = d->memory;
@@ -50,6 +52,14 @@ void counters_limit(struct decode_counters *c, const char *name, uint64_t count)
 	c->limits[i].count += count;
 }
 
+uint64_t counters_limit_of(const struct decode_counters *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_limits; i++)
+		if (strcmp(c->limits[i].name, name) == 0)
+			return c->limits[i].count;
+	return 0;
+}
+
 void decoder_limit(struct decoder *d, const char *name)
 {
 	counters_limit(&d->counters, name, 1);
@@ -74,8 +84,10 @@ struct fact *decoder_fact(struct decoder *d, enum fact_kind kind, size_t size, c
 	if (size > d->out.size) {
 		uint8_t *bigger = realloc(d->out.bytes, size);
 
-		if (bigger == NULL)
+		if (bigger == NULL) {
+			decoder_limit(d, LIMIT_NAME_MEMORY);
 			return NULL;
+		}
 		d->out.bytes = bigger;
 		d->out.size = size;
 	}
@@ -122,8 +134,10 @@ void decoder_arm(struct decoder *d, enum timer timer, int64_t from_ns, void *wha
 {
 	struct timer_queue *q = &d->timers[timer];
 
-	if (!timer_room(q))
+	if (!timer_room(q)) {
+		decoder_limit(d, LIMIT_NAME_MEMORY);
 		return;
+	}
 	q->entries[(q->first + q->n++) & (q->size - 1)] =
 		(struct timer_entry){ from_ns + timer_ns[timer], d->now.packet, what, generation };
 }
@@ -451,10 +465,10 @@ static struct conn *conn_new(struct decoder *d, const struct tuple *t, uint64_t 
 	if (d->memory + sizeof *c + sizeof(struct detail) > d->max_memory)
 		decoder_evict(d);
 	c = slab_take(&d->conn_slab, &index);
-	if (c == NULL)
-		return NULL;
-	if (!table_add(&d->conns, hash, index)) {
-		slab_give(&d->conn_slab, index);
+	if (c == NULL || !table_add(&d->conns, hash, index)) {
+		decoder_limit(d, LIMIT_NAME_MEMORY);
+		if (c != NULL)
+			slab_give(&d->conn_slab, index);
 		return NULL;
 	}
 	*c = (struct conn){ .generation = c->generation, .index = index, .hash_low = (uint32_t)hash, .used = true };
@@ -654,10 +668,10 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 
 	half_make_room(d);
 	h = slab_take(&d->half_slab, &index);
-	if (h == NULL)
-		return NULL;
-	if (!table_add(&d->halves, s->hash, index)) {
-		slab_give(&d->half_slab, index);
+	if (h == NULL || !table_add(&d->halves, s->hash, index)) {
+		decoder_limit(d, LIMIT_NAME_MEMORY);
+		if (h != NULL)
+			slab_give(&d->half_slab, index);
 		return NULL;
 	}
 	segment_options(s->options, &o);
@@ -783,17 +797,16 @@ static struct conn *half_promote(struct decoder *d, struct half *h, const struct
 static void half_end(struct decoder *d, struct half *h, enum conn_why why)
 {
 	struct segment s = answer_again(h);
-	struct conn *c;
+	struct conn *c = NULL;
 
-	if (h->answers == 0) {
+	s.hash = h->hash_low;
+	if (h->answers != 0)
+		c = half_promote(d, h, &s);
+	if (c == NULL) {                /* or there is no memory for a connection: whoever ends all of them must get on */
 		half_fact_push(d, h, true);
 		half_forget(d, h);
 		return;
 	}
-	s.hash = h->hash_low;
-	c = half_promote(d, h, &s);
-	if (c == NULL)
-		return;
 	if (c->detail != NULL)
 		decoder_conn_fact(d, c, why, true);
 	conn_forget(d, c);

@@ -36,8 +36,10 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 		return NULL;
 	}
 	s = slab_take(&d->exchange_slab, &index);
-	if (s == NULL)
+	if (s == NULL) {
+		decoder_limit(d, LIMIT_NAME_MEMORY);
 		return NULL;
+	}
 	text = s->x.text;                       /* a slot keeps its text's memory */
 	text_size = s->x.text_size;
 	s->x = (struct exchange){ .conn = c, .text = text, .text_size = text_size };

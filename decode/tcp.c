@@ -16,8 +16,10 @@ bool tcp_detail(struct decoder *d, struct conn *c)
 	if (d->memory + sizeof *t > d->max_memory)
 		return false;
 	t = slab_take(&d->detail_slab, &index);
-	if (t == NULL)
+	if (t == NULL) {
+		decoder_limit(d, LIMIT_NAME_MEMORY);
 		return false;
+	}
 	*t = (struct detail){ .decoder = d, .index = index, .flow = { { .facts = &t->note.side[0] }, { .facts = &t->note.side[1] } } };
 	/* At rest before its first byte, the last that it saw was the handshake's end. */
 	if (c->handshake && c->payload_packet == 0)

@@ -445,10 +445,10 @@ static struct incident *incident_new(struct correlation *c, const struct matter 
 	struct case_file file;
 	struct verdict v = { .trial = -1 };
 
-	if (i == NULL)
-		return NULL;
-	arena_init(&i->arena, INCIDENT_BYTES);
-	if (!fill_case(c, m, &i->arena, final, &file)) {
+	if (i != NULL)
+		arena_init(&i->arena, INCIDENT_BYTES);
+	if (i == NULL || !fill_case(c, m, &i->arena, final, &file)) {
+		c->store->out_of_memory++;
 		incident_free(i);
 		return NULL;
 	}
@@ -476,8 +476,10 @@ struct found *found_new(struct correlation *c, const struct matter *m)
 {
 	struct found *x = calloc(1, sizeof *x);
 
-	if (x == NULL)
+	if (x == NULL) {
+		c->store->out_of_memory++;
 		return NULL;
+	}
 	x->matter = *m;
 	if (m->client != NULL)
 		store_hold(c->store, m->client);
@@ -508,14 +510,19 @@ void found_free(struct correlation *c, struct found *x)
 	free(x);
 }
 
-static void judge_anew(struct correlation *c, struct found *x, bool final)
+/* False: for want of memory; what was known of it stands. */
+static bool judge_anew(struct correlation *c, struct found *x, bool final)
 {
+	uint64_t failed = c->store->out_of_memory;
 	struct incident *i = incident_new(c, &x->matter, final);
 
+	if (i == NULL && c->store->out_of_memory != failed)
+		return false;
 	if (i != NULL && x->incident != NULL)
 		i->id = x->incident->id;
 	incident_free(x->incident);
 	x->incident = i;
+	return true;
 }
 
 void found_judge(struct correlation *c, struct found *x, bool final)
@@ -526,7 +533,7 @@ void found_judge(struct correlation *c, struct found *x, bool final)
 	if (x->incident != NULL && last != NULL &&
 	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S))
 		return;
-	judge_anew(c, x, final);
+	(void)judge_anew(c, x, final);
 }
 
 void found_know_better(struct correlation *c, struct found *x, unsigned trial,
@@ -541,6 +548,10 @@ void found_know_better(struct correlation *c, struct found *x, unsigned trial,
 	k->front = old->front;
 	k->guilty = correlate_guilt(c, k);
 	x->matter.trials[trial] = k;
-	judge_anew(c, x, true); /* the incident points into the old one until then */
-	store_let_go(c->store, old);
+	if (judge_anew(c, x, true)) { /* the incident points into the old one until then */
+		store_let_go(c->store, old);
+		return;
+	}
+	x->matter.trials[trial] = old;
+	store_let_go(c->store, k);
 }

@@ -302,8 +302,10 @@ static void match_tiers(struct round *r, struct matter *matters, unsigned n)
 {
 	bool *open = calloc(n + 1, sizeof *open);
 
-	if (open == NULL)
+	if (open == NULL) {
+		r->c->store->out_of_memory++;
 		return;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		open[i] = true;
 		matter_path(&matters[i], &matters[i].front);
@@ -421,8 +423,10 @@ static void settle_clients(struct round *r)
 	struct matter *matters = calloc(room + 1, sizeof *matters);
 	unsigned n = 0;
 
-	if (matters == NULL)
+	if (matters == NULL) {
+		r->c->store->out_of_memory++;
 		return;
+	}
 	for (struct kept *k = r->c->store->lists[LIST_MAIN].oldest; k != NULL; k = k->newer)
 		if (is_client(r, k) &&
 		    (r->final || client_ended(k).time_ns + SETTLE_MS * NS_PER_MS <= r->until_ns)) {
@@ -457,8 +461,10 @@ void correlate(struct correlation *c, int64_t now_ns, bool final)
 {
 	struct round *r = calloc(1, sizeof *r);
 
-	if (r == NULL)
+	if (r == NULL) {
+		c->store->out_of_memory++;
 		return;
+	}
 	r->c = c;
 	r->until_ns = now_ns;
 	r->final = final;
@@ -471,6 +477,8 @@ void correlate(struct correlation *c, int64_t now_ns, bool final)
 		if (final)
 			settle_clients(r); /* inner requests whose outer one did not fail */
 		sweep(r);
+	} else {
+		c->store->out_of_memory++;
 	}
 	free(r->heard);
 	free(r->a);

@@ -192,8 +192,9 @@ static void spread(struct group *to, struct incident **members, int64_t *values)
 				values[n++] = v->ns;
 		}
 		qsort(values, n, sizeof *values, compare_ns);
-		to->spreads[to->n_spreads++] = (struct spread){ first->details[d].name, values[0],
-								values[n / 2], values[n - 1] };
+		if (n > 0)
+			to->spreads[to->n_spreads++] = (struct spread){ first->details[d].name, values[0],
+									values[n / 2], values[n - 1] };
 	}
 }
 
@@ -247,6 +248,25 @@ static bool number(struct grouping *g, struct incident **incidents, unsigned n)
 	return true;
 }
 
+/* The next `n_incidents` of the members, of which `left` remain, are the group's. */
+static void take_members(struct group *to, struct incident **members, unsigned left)
+{
+	to->incidents = to->n_incidents <= left ? malloc((to->n_incidents + 1) * sizeof *to->incidents) : NULL;
+	if (to->incidents == NULL) {
+		to->n_incidents = 0;
+		return;
+	}
+	for (unsigned k = 0; k < to->n_incidents; k++)
+		to->incidents[k] = members[k]->id;
+}
+
+/* Without memory a group keeps its count, and names no incident. */
+static void list_none(struct grouping *g)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		g->groups[i].n_incidents = 0;
+}
+
 void grouping_end(struct grouping *g, struct incident **incidents, unsigned n, int64_t first_ns,
 		  int64_t last_ns)
 {
@@ -261,18 +281,15 @@ void grouping_end(struct grouping *g, struct incident **incidents, unsigned n, i
 			at++;
 		for (unsigned i = 0; i < g->n; i++) {
 			struct group *to = &g->groups[i];
+			unsigned of_it = to->n_incidents;
 
-			to->incidents = malloc((to->n_incidents + 1) * sizeof *to->incidents);
-			if (to->incidents == NULL || to->n_incidents > n - at) {
-				to->n_incidents = 0;
-				continue;
-			}
-			for (unsigned k = 0; k < to->n_incidents; k++)
-				to->incidents[k] = members[at + k]->id;
+			take_members(to, members + at, n - at);
 			spread(to, members + at, values);
 			timeline(to, members + at, first_ns, last_ns);
-			at += to->n_incidents;
+			at += of_it <= n - at ? of_it : n - at;
 		}
+	} else {
+		list_none(g);
 	}
 	free(values);
 	free(members);

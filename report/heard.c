@@ -24,8 +24,10 @@ void heard_make(struct round *r)
 		return;
 	r->heard_made = true;
 	r->heard = malloc(BRIEFS_MAX * sizeof *r->heard);
-	if (r->heard == NULL)
+	if (r->heard == NULL) {
+		r->c->store->out_of_memory++;
 		return;
+	}
 	for (uint64_t i = store_oldest(s); i < s->n_briefs; i++) {
 		const struct brief_fact *f = &store_at(s, i)->f;
 

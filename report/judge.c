@@ -320,6 +320,8 @@ static void hold_confidence(const struct look *l, struct finding *f)
 		f->v->confidence = CONFIDENCE_LOW;
 		return;
 	}
+	if (counters_limit_of(l->c->quality, LIMIT_NAME_MEMORY) != 0)
+		at_most(f, CONFIDENCE_MEDIUM);
 	if (l->t != NULL && l->t->matched == MATCHED_ORDER && l->client != NULL)
 		at_most(f, CONFIDENCE_MEDIUM);
 	/* A RST or a bare ACK for an answer opens no sequence of the upstream's own, but it is an answer. */

@@ -317,8 +317,10 @@ static struct kept *replace(struct store *s, struct kept *k, const struct fact *
 {
 	struct fact *copy = fact_copy(f);
 
-	if (copy == NULL)
+	if (copy == NULL) {
+		s->out_of_memory++;
 		return NULL;
+	}
 	if (k->refs == 0)
 		s->lists[k->list].bytes += (size_t)copy->size - k->fact->size;
 	free(k->fact);
@@ -339,10 +341,8 @@ struct kept *store_keep(struct store *s, const struct fact *f, int list, uint64_
 			if (same_thing(k, f))
 				return replace(s, k, f, id);
 	k = calloc(1, sizeof *k);
-	if (k == NULL)
-		return NULL;
-	k->fact = fact_copy(f);
-	if (k->fact == NULL) {
+	if (k == NULL || (k->fact = fact_copy(f)) == NULL) {
+		s->out_of_memory++;
 		free(k);
 		return NULL;
 	}

@@ -70,6 +70,7 @@ struct store {
 	struct kept *buckets[1024]; /* by conn */
 	uint32_t n_open;            /* kept, but not final: a later fact may take them back */
 	uint64_t dropped;
+	uint64_t out_of_memory;     /* allocations of report/ that failed: something is not told, or not looked at */
 };
 
 bool store_init(struct store *s); /* false: no memory */
