@@ -10,6 +10,7 @@
 #include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <unistd.h>
 
 static const char request[] = "GET /cart?x=1 HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 static const char answer[] = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nno\n";
