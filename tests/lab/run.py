@@ -29,7 +29,7 @@ import scenarios
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-def wait_until_listening(network, ns, address, port, seconds=15):
+def wait_until_listening(network, ns, address, port, seconds=60):
     """By the namespace's own socket table, so that no packet is sent for it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
