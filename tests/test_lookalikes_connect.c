@@ -552,6 +552,51 @@ TEST(nobody_has_the_address_or_somebody_has_and_is_silent)
 	CHECK_CAUSE(&silent, "connect-timeout");
 }
 
+/* Two requests wait at once: for one the gateway asks for a next hop, for the other it sends SYNs. Nothing says which is whose,
+ * unless they do not overlap. */
+static struct story two_in_vain(bool at_once)
+{
+	struct story s = begun();
+	int asked_first;
+
+	story_asks(&s, "GET /one");
+	asked_first = story_front(&s);
+	story_to_upstream(&s, 2);
+	story_arp_question(&s);
+	if (at_once) {
+		story_connect_front(&s);
+		story_asks(&s, "GET /two");
+		story_to_upstream(&s, 3);
+		story_begin_back(&s);
+		s.next.lost = true;
+		story_syn(&s);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		story_wait_ms(&s, 1000);
+		story_to_upstream(&s, 2);
+		story_arp_question(&s);
+		if (at_once)
+			syn_again(&s, 0);
+	}
+	story_wait_ms(&s, 1000);
+	if (at_once)
+		story_error(&s, 504);
+	story_turn_to(&s, asked_first, -1);
+	story_error(&s, 502);
+	return s;
+}
+
+TEST(a_syn_among_waiting_requests_is_nobodys_for_sure)
+{
+	struct story alone = two_in_vain(false), both = two_in_vain(true);
+
+	CHECK_CAUSE(&alone, "host-unreachable");
+	CHECK_CONFIDENCE(&alone, "high");
+	CHECK_INT(story_report(&both)->n_incidents, 2);
+	for (unsigned i = 0; i < story_report(&both)->n_incidents; i++)
+		CHECK(story_report(&both)->incidents[i]->confidence != CONFIDENCE_HIGH);
+}
+
 /* ---- a SYN-ACK too late, or on another path ------------------------------------------------------------- */
 
 static struct story late_syn_ack(bool comes)
