@@ -167,6 +167,8 @@ static void answer(struct full *x, uint16_t status, uint64_t packet, int64_t ms)
 /* A client asks, the gateway asks the upstream (packet 13), which acknowledges (14) and says nothing. */
 static void ask(struct story *s)
 {
+	static const struct decode_counters none;
+
 	memset(s, 0, sizeof *s);
 	s->client.f.head = (struct fact){ .size = sizeof s->client, .kind = FACT_EXCHANGE, .conn = 1 };
 	s->client.f.final = true;
@@ -188,7 +190,7 @@ static void ask(struct story *s)
 	gw_side(s)->first_data = gw_side(s)->last_data = at(13, 3);
 	s->trials[0] = (struct trial){ .gateway = back_end, .upstream = up_end, .x = &s->up.f, .exchange_id = 2, .matched = MATCHED_ID,
 	                               .began = at(10, 1), .ended = at(14, 4) };
-	s->c = (struct case_file){ .client = &s->client.f, .client_id = 1, .trials = s->trials, .n_trials = 1, .front = front_end,
+	s->c = (struct case_file){ .quality = &none, .client = &s->client.f, .client_id = 1, .trials = s->trials, .n_trials = 1, .front = front_end,
 	                           .reaches_upstreams = true, .model = gateway_model_unknown(), .learned = &s->learned, .final = true };
 }
 
@@ -925,10 +927,7 @@ enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
 static void judged(struct story *s, void (*make)(struct story *))
 {
-	static const struct decode_counters none;
-
 	make(s);
-	s->c.quality = &none;
 	arena_init(&s->arena, 1 << 20);
 	judge(&s->c, &s->arena, &s->v);
 }
