@@ -16,12 +16,19 @@ printf '\324\303\262\241\002\000\004\000\000\000\000\000\000\000\000\000\000\000
 } >"$work/cut.pcap"
 echo "no capture at all, only words in a file" >"$work/words.txt"
 
+# What a kernel without Landlock has why502 say first is no part of what is tested here.
+without_sandbox_line() {
+    grep -v 'the sandbox is partial' "$work/err" >"$work/err.rest"
+    mv "$work/err.rest" "$work/err"
+}
+
 # exits STATUS ARGUMENTS...: runs why502, leaves out and err
 exits() {
     want=$1
     shift
     "$why502" "$@" >"$work/out" 2>"$work/err" </dev/null
     got=$?
+    without_sandbox_line
     [ "$got" -eq "$want" ] || { echo "exit $got, wanted $want: why502 $*"; cat "$work/err"; return 1; }
 }
 
@@ -83,6 +90,7 @@ full_disk() {
 }
 closed_pipe() {
     { "$why502" -r "$work/empty.pcap" -T json 2>"$work/err"; echo $? >"$work/status"; } | true
+    without_sandbox_line
     [ "$(cat "$work/status")" -eq 0 ] && [ ! -s "$work/err" ]
 }
 no_colors_in_a_pipe() {
