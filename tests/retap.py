@@ -76,9 +76,11 @@ def read_pcapng(data):
 
 
 def read(path):
+    """In order of time: a file of several interfaces has each one's packets in a piece, which on one interface no capture has."""
     with open(path, "rb") as f:
         data = f.read()
-    return read_pcapng(data) if data[:4] == b"\x0a\x0d\x0d\x0a" else read_pcap(data)
+    link, packets, secrets = read_pcapng(data) if data[:4] == b"\x0a\x0d\x0d\x0a" else read_pcap(data)
+    return link, sorted(packets, key=lambda p: p[0]), secrets
 
 
 # ---- writing -------------------------------------------------------------------------------
