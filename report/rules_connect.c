@@ -466,8 +466,8 @@ bool rule_no_upstream_attempt(const struct look *l, struct finding *f)
 	}
 	detail_word(f, "reason", reason);
 	detail_seconds(f, "answered_after_s", after);
-	/* Without a reason in the capture its packets may be what is missing. */
-	at_most(f, earlier != NULL || reason[0] == 'p' ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM);
+	/* That nothing was tried, no packet shows: one that is missing from the capture (a SYN that was refused, say) looks the same. */
+	at_most(f, reason[0] == 'p' ? CONFIDENCE_HIGH : CONFIDENCE_MEDIUM);
 	/* Nothing for so long, and no failure before it: a try that was not captured looks the same. */
 	if (earlier == NULL && reason[0] != 'p' && after >= ABSENCE_NS)
 		at_most(f, CONFIDENCE_LOW);
