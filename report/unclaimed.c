@@ -41,15 +41,17 @@ static unsigned edges_from(struct roles *r, const uint8_t address[static 16])
 	return n;
 }
 
-static bool never_connected(const struct kept *u)
+/* Reached nobody, or spoke TLS: a bare connection that carried nothing may be anything. */
+static bool wanted_something(const struct kept *u)
 {
 	const struct conn_fact *f = (const void *)u->fact;
 
-	return u->fact->kind == FACT_SYN || (u->fact->kind == FACT_CONN && f->conn.side[SERVER].syn.packet == 0);
+	return u->fact->kind == FACT_SYN ||
+	       (u->fact->kind == FACT_CONN && (f->conn.side[SERVER].syn.packet == 0 || fact_tls(f, &f->conn) != NULL));
 }
 
 /* A connection without a request counts only between addresses that exchanged HTTP, or that were
- * named, or where it is all that was captured: one address, and one place that it wants to reach and cannot.
+ * named, or where it is all that was captured: one address, and one place that it wanted something of.
  */
 static bool counts(struct round *r, const struct kept *u)
 {
@@ -64,7 +66,7 @@ static bool counts(struct round *r, const struct kept *u)
 	if (u->back != NO_GATEWAY && roles->gateways[u->back].encrypted)
 		return edges_from(roles, u->end[CLIENT].address) == 1 ||
 		       (s != NULL && s->requests != 0);
-	return !roles->http_seen && never_connected(u) && edges_from(roles, u->end[CLIENT].address) == 1;
+	return !roles->http_seen && wanted_something(u) && edges_from(roles, u->end[CLIENT].address) == 1;
 }
 
 static bool is_check(struct round *r, const struct kept *u)
