@@ -274,7 +274,7 @@ void grouping_end(struct grouping *g, struct incident **incidents, unsigned n, i
 	int64_t *values = malloc((n + 1) * sizeof *values);
 	unsigned at = 0;
 
-	if (members != NULL && values != NULL && number(g, incidents, n)) {
+	if (n != 0 && members != NULL && values != NULL && number(g, incidents, n)) {
 		memcpy(members, incidents, n * sizeof *members);
 		qsort(members, n, sizeof *members, compare_members);
 		while (at < n && members[at]->group == 0)
