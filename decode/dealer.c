@@ -1,3 +1,8 @@
+/* dealer.c - several decoders: work dealt to them, their facts merged in the order of packets
+ *
+ * Each lane has a queue of work and a queue of answers, both bounded: the dealer waits for room in the one, a lane in the
+ * other, and whoever waits keeps taking what would free the rest.
+ */
 #include "dealer.h"
 
 #include <pthread.h>

@@ -133,7 +133,3 @@ void slab_give(struct slab *s, uint32_t index)
 	s->free[s->n_free++] = index;
 }
 
-size_t slab_bytes(const struct slab *s)
-{
-	return s->n_blocks * s->per_block * s->piece + s->free_size * sizeof *s->free;
-}

@@ -51,6 +51,5 @@ static inline void *slab_at(const struct slab *s, uint32_t index)
 {
 	return s->blocks[index / s->per_block] + (index % s->per_block) * s->piece;
 }
-size_t slab_bytes(const struct slab *s);
 
 #endif

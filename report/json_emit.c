@@ -231,7 +231,3 @@ void json_share(struct json *j, const char *key, uint64_t part, uint64_t whole)
 	out_format(j->out, "%u.%04u", (unsigned)(parts / 10000), (unsigned)(parts % 10000));
 }
 
-void json_raw(struct json *j, const char *text)
-{
-	out_text(j->out, text);
-}

@@ -38,6 +38,5 @@ void json_seconds(struct json *j, const char *key, int64_t ns);                /
 void json_offset(struct json *j, const char *key, int64_t ns);                 /* seconds, with a sign */
 void json_time(struct json *j, const char *key, int64_t ns);                   /* RFC 3339, UTC */
 void json_share(struct json *j, const char *key, uint64_t part, uint64_t whole);        /* 0.74 */
-void json_raw(struct json *j, const char *text);        /* as it is: for --print-schema */
 
 #endif

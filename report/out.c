@@ -258,11 +258,6 @@ bool out_broken(const struct out *o)
 	return o->error != 0;
 }
 
-bool out_pipe_closed(const struct out *o)
-{
-	return o->error == EPIPE;
-}
-
 struct span out_written(const struct out *o)
 {
 	return span_of(o->memory, o->memory_used);

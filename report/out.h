@@ -27,7 +27,6 @@ void out_format(struct out *o, const char *format, ...) __attribute__((format(pr
 void out_flush(struct out *o);
 
 bool out_broken(const struct out *o);           /* a write failed */
-bool out_pipe_closed(const struct out *o);      /* … since nobody reads any more: not worth a word */
 struct span out_written(const struct out *o);   /* memory: all of it so far */
 
 /* Renames a file to its name, or, where `good` is false, removes what was written; once. Returns 0 or errno. out_close() does

@@ -157,7 +157,3 @@ void page_wire(struct page *p, struct span raw, unsigned columns)
 	cut(p, raw, columns, wire_flags(p));
 }
 
-void page_cut(struct page *p, const char *words, unsigned columns)
-{
-	cut(p, span_text(words), columns, words_flags(p));
-}

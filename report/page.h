@@ -33,7 +33,6 @@ void page_flow(struct page *p, unsigned indent, const char *words);     /* the s
 /* Bytes from the wire, at most `columns` wide: what is cut ends in an ellipsis. */
 void page_wire(struct page *p, struct span raw, unsigned columns);
 /* Our own words, cut likewise. */
-void page_cut(struct page *p, const char *words, unsigned columns);
 unsigned page_columns(const struct page *p, const char *words);
 
 #endif
