@@ -301,6 +301,7 @@ static unsigned set_right(struct decode *d, struct packet *p, unsigned n)
 
 	if (clock_would_step(&d->clock, p)) {
 		clock_set_right(&d->clock, p);
+		advance(d, (struct mark){ p->number, p->time_ns }, p->filtered);        /* a packet's tick is before its facts */
 		deal_control(d, &step.head, FACT_CLOCK_STEP, sizeof step, p, (struct mark){ p->number, p->time_ns });
 		i = 1;
 	}

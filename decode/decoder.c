@@ -107,30 +107,31 @@ struct fact *decoder_fact(struct decoder *d, enum fact_kind kind, size_t size, c
 
 /* ---- time-outs ---------------------------------------------------------------------------- */
 
-static bool timer_room(struct timer_queue *q)
+static bool timer_resize(struct timer_queue *q, size_t size)
 {
-	size_t size = q->size != 0 ? q->size * 2 : 1024;
-	struct timer_entry *bigger;
+	struct timer_entry *entries = malloc(size * sizeof *entries);
 
-	if (q->n < q->size)
-		return true;
-	bigger = malloc(size * sizeof *bigger);
-	if (bigger == NULL)
+	if (entries == NULL)
 		return false;
 	for (size_t i = 0; i < q->n; i++)
-		bigger[i] = q->entries[(q->first + i) & (q->size - 1)];
+		entries[i] = q->entries[(q->first + i) & (q->size - 1)];
 	free(q->entries);
-	*q = (struct timer_queue){ bigger, 0, q->n, size };
+	*q = (struct timer_queue){ entries, 0, q->n, size };
 	return true;
+}
+
+static bool timer_room(struct timer_queue *q)
+{
+	return q->n < q->size || timer_resize(q, q->size != 0 ? q->size * 2 : 1024);
 }
 
 static const int64_t timer_ns[TIMER_COUNT] = {
 	[TIMER_SETTLE] = SETTLE_NS, [TIMER_WAITING] = WAITING_NS, [TIMER_CONN_WAITING] = WAITING_NS,
-	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS,
+	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS - TICK_NS,        /* before it is sent again. RFC 6298 2.1 */
 };
 
 /* Without memory the time-out is lost: the end of the connection or of the capture still comes. */
-void decoder_arm(struct decoder *d, enum timer timer, int64_t from_ns, void *what, uint32_t generation)
+void decoder_arm(struct decoder *d, enum timer timer, void *what, uint32_t generation)
 {
 	struct timer_queue *q = &d->timers[timer];
 
@@ -138,8 +139,8 @@ void decoder_arm(struct decoder *d, enum timer timer, int64_t from_ns, void *wha
 		decoder_limit(d, LIMIT_NAME_MEMORY);
 		return;
 	}
-	q->entries[(q->first + q->n++) & (q->size - 1)] =
-		(struct timer_entry){ from_ns + timer_ns[timer], d->now.packet, what, generation };
+	q->entries[(q->first + q->n++) & (q->size - 1)] = (struct timer_entry){
+		d->tick_ns + TICK_NS + timer_ns[timer], d->timer_running ? d->timer_packet : d->now.packet, what, generation, 0 };
 }
 
 static void timer_settle(struct decoder *d, const struct timer_entry *e)
@@ -157,7 +158,7 @@ static void timer_waiting(struct decoder *d, const struct timer_entry *e)
 	if (!s->used || s->generation != e->generation || s->x.done || s->x.waiting_told || s->x.f.response.first.packet != 0)
 		return;
 	if (exchange_asked_ns(&s->x) + WAITING_NS > d->now.time_ns) {   /* still asking, or has just asked */
-		decoder_arm(d, TIMER_WAITING, d->now.time_ns, s, s->generation);
+		decoder_arm(d, TIMER_WAITING, s, s->generation);
 		return;
 	}
 	s->x.waiting_told = true;
@@ -256,7 +257,7 @@ void decoder_arm_rest(struct decoder *d, struct conn *c)
 	if (c->detail->rest_armed || c->state != CONN_OPEN)
 		return;
 	c->detail->rest_armed = true;
-	decoder_arm(d, TIMER_REST, d->now.time_ns, c, c->generation);
+	decoder_arm(d, TIMER_REST, c, c->generation);
 }
 
 static void timer_rest(struct decoder *d, const struct timer_entry *e)
@@ -296,22 +297,60 @@ static void (*const timer_fire[TIMER_COUNT])(struct decoder *, const struct time
 	[TIMER_CLOSE] = timer_close, [TIMER_REST] = timer_rest, [TIMER_SYN] = timer_syn,
 };
 
+static int timer_by_packet(const void *a, const void *b)
+{
+	const struct timer_entry *x = a, *y = b;
+
+	if (x->armed_by != y->armed_by)
+		return x->armed_by < y->armed_by ? -1 : 1;
+	return (x->nth > y->nth) - (x->nth < y->nth);
+}
+
+/* Those due, in the order of the packets that armed them: it is the same however connections are dealt to decoders. Only
+ * what timers armed lies elsewhere in the queue. */
+static void timer_sort(struct timer_queue *q, size_t due)
+{
+	bool sorted = true;
+
+	for (size_t i = 0; i < due; i++) {
+		struct timer_entry *e = &q->entries[(q->first + i) & (q->size - 1)];
+
+		e->nth = (uint32_t)i;
+		sorted &= i == 0 || q->entries[(q->first + i - 1) & (q->size - 1)].armed_by <= e->armed_by;
+	}
+	if (sorted)
+		return;
+	if (q->first + due > q->size && !timer_resize(q, q->size))
+		return;                         /* without memory they fire in the order they were armed */
+	qsort(&q->entries[q->first], due, sizeof *q->entries, timer_by_packet);
+}
+
+static void timer_run(struct decoder *d, unsigned i)
+{
+	struct timer_queue *q = &d->timers[i];
+	size_t due = 0;
+
+	while (due < q->n && q->entries[(q->first + due) & (q->size - 1)].due_ns <= d->now.time_ns)
+		due++;
+	timer_sort(q, due);
+	for (; due != 0; due--) {
+		struct timer_entry e = q->entries[q->first];
+
+		q->first = (q->first + 1) & (q->size - 1);
+		q->n--;
+		d->timer_packet = e.armed_by;
+		d->timer_order = (uint64_t)i << 56 | e.armed_by;
+		timer_fire[i](d, &e);
+	}
+}
+
 void decoder_tick(struct decoder *d, struct mark now)
 {
 	d->now = now;
+	d->tick_ns = now.time_ns;
 	d->timer_running = true;
-	for (unsigned i = 0; i < TIMER_COUNT; i++) {
-		struct timer_queue *q = &d->timers[i];
-
-		while (q->n != 0 && q->entries[q->first].due_ns <= now.time_ns) {
-			struct timer_entry e = q->entries[q->first];
-
-			q->first = (q->first + 1) & (q->size - 1);
-			q->n--;
-			d->timer_order = (uint64_t)i << 56 | e.armed_by;
-			timer_fire[i](d, &e);
-		}
-	}
+	for (unsigned i = 0; i < TIMER_COUNT; i++)
+		timer_run(d, i);
 	halves_expire(d);
 	if (d->ticks_told) {
 		d->timer_order = UINT64_C(0x7f) << 56;
@@ -675,7 +714,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 		return NULL;
 	}
 	segment_options(s->options, &o);
-	*h = (struct half){ .tuple = s->tuple, .first = s->at, .last = s->at, .isn = s->seq, .syns = 1, .window = s->window,
+	*h = (struct half){ .tuple = s->tuple, .first = s->at, .last = s->at, .tick_ns = d->tick_ns, .isn = s->seq, .syns = 1, .window = s->window,
 	                    .mss = o.mss, .from = s->from, .ttl = s->ttl, .window_scale = o.window_scale, .tap = s->tap,
 	                    .sack = o.sack_permitted, .timestamps = o.timestamps, .ip_id = s->ip_id,
 	                    .hash_low = (uint32_t)s->hash, .index = index, .generation = h->generation, .used = true };
@@ -683,7 +722,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 	half_append(d, h);
 	h->id = id_of(d, s);
 	if (d->halves.n < LIMIT_SYN_ONLY / 4)
-		decoder_arm(d, TIMER_SYN, s->at.time_ns, h, h->generation);
+		decoder_arm(d, TIMER_SYN, h, h->generation);
 	return h;
 }
 
@@ -812,17 +851,28 @@ static void half_end(struct decoder *d, struct half *h, enum conn_why why)
 	conn_forget(d, c);
 }
 
-static void halves_expire(struct decoder *d)
+static struct half *half_oldest(struct decoder *d)
 {
+	struct half *oldest = NULL;
+
 	for (unsigned l = 0; l < HALF_LISTS; l++)
-		while (d->half_lists.oldest[l] != NO_INDEX) {
+		if (d->half_lists.oldest[l] != NO_INDEX) {
 			struct half *h = half_at(d, d->half_lists.oldest[l]);
 
-			if (h->first.time_ns + HALF_NS > d->now.time_ns)
-				break;
-			d->timer_order = (uint64_t)TIMER_COUNT << 56 | h->first.packet;
-			half_end(d, h, CONN_EVICTED);
+			if (oldest == NULL || h->first.packet < oldest->first.packet)
+				oldest = h;
 		}
+	return oldest;
+}
+
+static void halves_expire(struct decoder *d)
+{
+	struct half *h;
+
+	while ((h = half_oldest(d)) != NULL && h->tick_ns + HALF_NS <= d->now.time_ns) {
+		d->timer_order = (uint64_t)TIMER_COUNT << 56 | h->first.packet;
+		half_end(d, h, CONN_EVICTED);
+	}
 }
 
 /* ---- packets ------------------------------------------------------------------------------ */
@@ -1134,13 +1184,10 @@ static void end_conns(struct decoder *d)
 
 static void end_halves(struct decoder *d)
 {
-	for (unsigned l = 0; l < HALF_LISTS; l++)
-		while (d->half_lists.oldest[l] != NO_INDEX) {
-			struct half *h = half_at(d, d->half_lists.oldest[l]);
-
-			d->timer_order = UINT64_C(0xf1) << 56 | h->first.packet;
-			half_end(d, h, CONN_CAPTURE_ENDS);
-		}
+	for (struct half *h; (h = half_oldest(d)) != NULL;) {
+		d->timer_order = UINT64_C(0xf1) << 56 | h->first.packet;
+		half_end(d, h, CONN_CAPTURE_ENDS);
+	}
 }
 
 void decoder_end(struct decoder *d, struct mark last)

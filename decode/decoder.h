@@ -22,7 +22,8 @@ enum { CLOSED_KEPT = 16384 };           /* connections that have ended, kept for
 
 /* Time-outs of one length need no heap: first in, first out. */
 enum timer { TIMER_SETTLE, TIMER_WAITING, TIMER_CONN_WAITING, TIMER_CLOSE, TIMER_REST, TIMER_SYN, TIMER_COUNT };
-struct timer_entry { int64_t due_ns; uint64_t armed_by; void *what; uint32_t generation; };
+/* Armed by a packet; what a timer arms when it fires is of the packet that armed that one. */
+struct timer_entry { int64_t due_ns; uint64_t armed_by; void *what; uint32_t generation, nth; };
 struct timer_queue { struct timer_entry *entries; size_t first, n, size; };
 
 /* SYNs without an answer, oldest first: apart those from addresses that never completed a handshake, since anybody can
@@ -49,7 +50,8 @@ struct decoder {
 	struct fact_batch out;
 	uint64_t order;                 /* of the next fact of this packet */
 	bool     timer_running;         /* facts are ordered by what armed their timer */
-	uint64_t timer_order;
+	uint64_t timer_order, timer_packet;
+	int64_t  tick_ns;               /* time of the last tick */
 	struct mark now;                /* the packet in hand */
 	uint64_t next_number;           /* tcp.stream; one decoder alone */
 	bool     ticks_told;            /* this decoder tells FACT_TICK */
@@ -88,7 +90,8 @@ void decoder_flush(struct decoder *d);
 /* Facts: room for one of `size` bytes, zeroed, its head filled but for conn. NULL: no memory. */
 struct fact *decoder_fact(struct decoder *d, enum fact_kind kind, size_t size, const struct conn *c);
 void decoder_conn_fact(struct decoder *d, struct conn *c, enum conn_why why, bool final);
-void decoder_arm(struct decoder *d, enum timer timer, int64_t from_ns, void *what, uint32_t generation);
+/* Fires `timer`s time from the next tick on: what is armed between two ticks is due at one, in whichever decoder it lies. */
+void decoder_arm(struct decoder *d, enum timer timer, void *what, uint32_t generation);
 void decoder_arm_rest(struct decoder *d, struct conn *c);        /* it may go to rest once nothing has come for a while */
 void decoder_limit(struct decoder *d, const char *name);
 void *decoder_alloc(struct decoder *d, size_t size);

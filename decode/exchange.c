@@ -65,7 +65,7 @@ struct exchange *exchange_open(struct conn *c, uint32_t stream, struct mark at)
 		t->first = &s->x;
 	t->last = &s->x;
 	t->n_exchanges_open++;
-	decoder_arm(d, TIMER_WAITING, at.time_ns, s, s->generation);
+	decoder_arm(d, TIMER_WAITING, s, s->generation);
 	return &s->x;
 }
 
@@ -206,7 +206,7 @@ void exchange_done(struct exchange *x)
 		return;
 	x->done = true;
 	x->done_at = d->now;
-	decoder_arm(d, TIMER_SETTLE, d->now.time_ns, (struct exchange_slot *)(void *)x, exchange_generation(x));
+	decoder_arm(d, TIMER_SETTLE, (struct exchange_slot *)(void *)x, exchange_generation(x));
 }
 
 /* Broken ones wait as long as complete ones do: what follows (data after a RST, say) belongs to the evidence. */

@@ -479,7 +479,7 @@ static void conn_over(struct decoder *d, struct conn *c)
 	if (t->closed_armed)
 		return;
 	t->closed_armed = true;
-	decoder_arm(d, TIMER_CLOSE, d->now.time_ns, c, c->generation);
+	decoder_arm(d, TIMER_CLOSE, c, c->generation);
 }
 
 static void note_closing(struct conn *c, const struct segment *s, enum side from, enum closing how)
@@ -588,7 +588,7 @@ static void watch_waiting(struct decoder *d, struct conn *c, const struct segmen
 
 	if (from == CLIENT && s->wire_len != 0 && t->first == NULL && !t->waiting_armed && !t->waiting_told) {
 		t->waiting_armed = true;
-		decoder_arm(d, TIMER_CONN_WAITING, s->at.time_ns, c, c->generation);
+		decoder_arm(d, TIMER_CONN_WAITING, c, c->generation);
 	}
 	decoder_arm_rest(d, c);
 }

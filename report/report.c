@@ -299,8 +299,8 @@ static bool memory_presses(const struct report_builder *b)
 	       b->store.lists[LIST_CONTROL].count > CONTROL_MAX / 2;
 }
 
-/* Files are settled as late as memory allows, since later facts tell more; live, as things happen.
- */
+/* Files are settled as late as memory allows, since later facts tell more; live, as things happen. Of a file each fact
+ * asks for it, not each batch: where those end is chance with several threads. */
 static void settle(struct report_builder *b)
 {
 	bool due =
@@ -384,8 +384,11 @@ void report_facts(struct report_builder *b, const struct fact_batch *facts)
 		twins_fact(b->twins, f);
 		if (roles_due(b->roles, &b->store))
 			roles_infer(b->roles, &b->store, false);
+		if (!b->options.live)
+			settle(b);
 	}
-	settle(b);
+	if (b->options.live)
+		settle(b);
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
