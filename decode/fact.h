@@ -99,6 +99,7 @@ struct tcp_side {
 	uint32_t zero_probes;           /* sent by the other side meanwhile */
 	uint32_t keepalive_probes;      /* sent by this side */
 	struct mark fin, fin_acked;     /* its FIN, and the other side's acknowledgement of it */
+	bool     fin_behind;            /* acknowledges less than this side had before it: it was sent earlier than captured */
 	struct mark data_after_rst;     /* payload of this side after its own RST: somebody else sent the RST */
 	struct mark strange_ack;        /* a bare ACK in answer to a SYN (port reuse, RFC 5961 4) */
 	struct rst  rst;

@@ -496,7 +496,7 @@ static void note_closing(struct conn *c, const struct segment *s, enum side from
 
 static void segment_fin(struct decoder *d, struct conn *c, const struct segment *s, enum side from)
 {
-	struct flow *f = &c->flow[from];
+	struct flow *f = &c->flow[from], *other = &c->flow[side_other(from)];
 	struct flow_detail *t = &c->detail->flow[from];
 	uint32_t at = s->seq + s->wire_len;
 
@@ -509,6 +509,7 @@ static void segment_fin(struct decoder *d, struct conn *c, const struct segment 
 	f->fin_seen = true;
 	t->fin_seq = at;
 	t->facts->fin = s->at;
+	t->facts->fin_behind = other->acked_known && (s->flags & TCP_ACK) != 0 && conn_seq_after(other->acked, s->ack) != 0;
 	if (conn_seq_after(at + 1, f->top) != 0)
 		f->top = at + 1;
 	note_closing(c, s, from, CLOSING_FIN);

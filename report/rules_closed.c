@@ -64,7 +64,8 @@ static bool close_not_knowing(const struct look *l, struct mark close)
 {
 	struct mark acked = l->x->request.complete ? l->x->request_acked : l->gw->acked;
 
-	return !happened(acked) || before(acked, l->x->request.first) || before(close, acked);
+	return !happened(acked) || before(acked, l->x->request.first) || before(close, acked) ||
+	       (l->up->fin_behind && close.packet == l->up->fin.packet);
 }
 
 static struct mark first_close_of_up(const struct look *l)

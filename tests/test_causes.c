@@ -606,6 +606,12 @@ static void race_miss(struct story *s)          /* the same FIN acknowledges the
 	race(s);
 	x_of(s)->request_acked = at(14, 4);
 }
+static void race_behind(struct story *s)        /* a FIN that takes back what an ACK before it said was sent before that ACK */
+{
+	race(s);
+	x_of(s)->request_acked = at(13, 3);
+	up_side(s)->fin_behind = true;
+}
 static void race_learned(struct story *s)       /* had it, but closed when its own limit of 5 s was up */
 {
 	race_miss(s);
@@ -885,6 +891,7 @@ static const struct row rows[] = {
 	{ "reset-by-middlebox", middlebox, "reset-before-response", reset_before },
 	{ "reset-by-middlebox", middlebox_data, "reset-before-response", reset_before },
 	{ "keepalive-race", race, "closed-before-response", race_miss },
+	{ "keepalive-race", race_behind, "closed-before-response", race_miss },
 	{ "keepalive-race", race_learned, "closed-before-response", race_miss },
 	{ "keepalive-race", race_forgotten, "reset-before-response", race_not_forgotten },
 	{ "keepalive-race", race_stale, "closed-before-response", race_miss },
