@@ -10,6 +10,7 @@
 #include "report/explain.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <pcap/pcap.h>
@@ -94,6 +95,18 @@ static void handle_signals(void)
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGUSR1, &usr1, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);      /* ulimit -f: what is written beyond fails, and that is told */
+}
+
+/* What is opened must not get the number of a standard stream that is closed: a report would be written into a capture, an
+ * error into a report. In its place comes what can be neither read from nor written to as that stream is. */
+static void hold_standard_streams(void)
+{
+	static const int useless[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)open("/dev/null", useless[fd]);   /* the lowest number that is free: this one */
 }
 
 /* ---- one run ------------------------------------------------------------------------------- */
@@ -919,6 +932,7 @@ int main(int argc, char **argv)
 	enum exit_status status;
 
 	tzset();                        /* before anything is closed off: -t ad */
+	hold_standard_streams();
 	handle_signals();
 	if (options_parse(&o, argc, argv, &e) != ERR_OK)
 		status = usage(&e);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,7 +65,9 @@ static enum input_status read_some(struct input *in, uint8_t *to, size_t room, s
 		return INPUT_END;
 	if (!is_ready(in))
 		return INPUT_WAIT;
-	n = read(in->fd, to, room);
+	do
+		n = read(in->fd, to, room);
+	while (n < 0 && errno == EINTR && !in->is_pipe);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return INPUT_WAIT;
 	if (n < 0) {
@@ -209,8 +212,13 @@ enum input_status input_read(struct input *in, uint8_t *to, size_t room, size_t 
 
 size_t input_peek(const struct input *in, uint8_t *to, size_t n)
 {
-	ssize_t got = in->is_pipe ? -1 : pread(in->fd, to, n, in->start);
+	ssize_t got;
 
+	if (in->is_pipe)
+		return 0;
+	do
+		got = pread(in->fd, to, n, in->start);
+	while (got < 0 && errno == EINTR);
 	return got > 0 ? (size_t)got : 0;
 }
 
@@ -243,13 +251,34 @@ bool input_is_packed(const struct input *in)
 	return in->codec != NULL;
 }
 
+static int open_file(const char *name)
+{
+	return open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+/* Of a directory of captures all are open at once, as the sandbox opens none later. What is allowed beyond the usual
+ * 1,024 is for programs that do not use select(2), which cannot name them: we do not. False: no more is to be had. */
+static bool allow_more_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= files.rlim_max)
+		return false;
+	files.rlim_cur = files.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
+
 /* The file of that name, or standard input, which is not ours to close. */
 static enum err_code open_fd(struct input *in, struct err *e)
 {
 	struct stat st;
 
 	in->owns_fd = strcmp(in->name, "-") != 0;
-	in->fd = in->owns_fd ? open(in->name, O_RDONLY | O_CLOEXEC | O_NOCTTY) : STDIN_FILENO;
+	in->fd = in->owns_fd ? open_file(in->name) : STDIN_FILENO;
+	if (in->fd < 0 && errno == EMFILE && allow_more_files())
+		in->fd = open_file(in->name);
+	if (in->fd < 0 && errno == EMFILE)
+		return err_set(e, ERR_OPEN, "%s: no more files may be open at once here (ulimit -Hn)", in->name);
 	if (in->fd < 0 || fstat(in->fd, &st) < 0)
 		return err_set(e, ERR_OPEN, "%s: %s", in->name, strerror(errno));
 	if (S_ISDIR(st.st_mode))

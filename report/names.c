@@ -4,6 +4,7 @@
 #include "../capture/limits.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -151,8 +152,12 @@ void names_hosts_file(struct names *n, const char *path)
 	size_t used = 0;
 	ssize_t got;
 
-	while (text != NULL && used < HOSTS_BYTES_MAX && (got = read(fd, text + used, HOSTS_BYTES_MAX - used)) > 0)
-		used += (size_t)got;
+	while (text != NULL && used < HOSTS_BYTES_MAX) {
+		got = read(fd, text + used, HOSTS_BYTES_MAX - used);
+		if (got == 0 || (got < 0 && errno != EINTR))
+			break;
+		used += got > 0 ? (size_t)got : 0;
+	}
 	if (text != NULL)
 		names_hosts(n, span_of(text, used));
 	free(text);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +179,14 @@ static void commit(struct out *o)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+/* Our standard output may be one that somebody else made non-blocking. */
+static void wait_for_room(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	(void)poll(&p, 1, -1);
+}
+
 static void write_all(struct out *o, const char *at, size_t n)
 {
 	while (n > 0 && o->error == 0) {
@@ -186,7 +195,9 @@ static void write_all(struct out *o, const char *at, size_t n)
 		if (done >= 0) {
 			at += done;
 			n -= (size_t)done;
-		} else if (errno != EINTR && errno != EAGAIN) {
+		} else if (errno == EAGAIN) {
+			wait_for_room(o->fd);
+		} else if (errno != EINTR) {
 			o->error = errno;
 		}
 	}
