@@ -8,6 +8,8 @@ libzstd-dev liblz4-dev libseccomp-dev"
 # shellcheck disable=SC2034
 TEST_PACKAGES="python3 python3-jsonschema tshark iproute2 nginx-light haproxy apache2 varnish"
 # shellcheck disable=SC2034
+FUZZ_PACKAGES="clang"
+# shellcheck disable=SC2034
 GATEWAY_PACKAGES="$TEST_PACKAGES tcpdump caddy squid lighttpd nghttp2-proxy h2o trafficserver"
 
 jobs=$(nproc 2>/dev/null || echo 2)

@@ -1,11 +1,31 @@
-/* Bytes as a capture file, through everything up to the report: reader, decoders, rules. */
+/* Bytes as a capture file, through the whole program but for its command line: reader, decoders, rules, and each format. What is
+ * written prints. */
 #include "../tests/replay.h"
+#include "../report/writer.h"
+#include "check.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+static void write_as(const struct writer *w, const struct report *report)
+{
+	struct writer_options options = { .version = "0", .columns = 80, .top = 10, .verbose = 2, .exchanges = true };
+	struct run_info info = { .version = "0", .sandbox = "off" };
+	struct out *out = out_memory();
+	struct err e = { ERR_OK, "" };
+	void *self = out != NULL ? w->ops->begin(&options, out) : NULL;
+
+	if (self != NULL) {
+		for (unsigned i = 0; w->ops->incident != NULL && i < report->n_incidents; i++)
+			w->ops->incident(self, report->incidents[i]);
+		w->ops->end(self, report, &info);
+		out_flush(out);
+		must_print(out_written(out));
+	}
+	if (out != NULL)
+		(void)out_close(out, &e);
+}
 
 static void judge(const struct packets *p)
 {
@@ -16,7 +36,13 @@ static void judge(const struct packets *p)
 
 	replay_options(&d, &o);
 	d.exchanges = true;
-	replay(p->at, p->n, &d, &o, &r, &e);
+	if (replay(p->at, p->n, &d, &o, &r, &e)) {
+		const struct writer *rows;
+		unsigned n = writers(&rows);
+
+		for (unsigned i = 0; i < n; i++)
+			write_as(&rows[i], r.report);
+	}
 	replay_clear(&r);
 }
 

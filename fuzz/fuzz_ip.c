@@ -2,6 +2,7 @@
  * those kept (1), bytes kept (2), then these; all go through one decoder, so that fragments meet. What is given must lie
  * within what was captured, and claim no less on the wire. */
 #include "../decode/control.h"
+#include "../decode/segment.h"
 
 #include <stdlib.h>
 
@@ -19,9 +20,17 @@ static void control(const struct datagram *d)
 	struct icmp_fact icmp;
 	struct arp_fact arp;
 	struct dns_fact dns;
+	struct tcp_options options;
+	struct segment tcp;
 	uint32_t tcp_seq;
 	size_t name_len;
 
+	if (d->protocol == 6 && segment_parse(d, &tcp)) {
+		check(tcp.payload.len <= tcp.wire_len && tcp.payload.len <= d->payload.len);
+		segment_options(tcp.options, &options);
+		check(options.n_sack <= 4);
+		(void)segment_tsval(&tcp);
+	}
 	(void)control_icmp(d, &icmp, &tcp_seq);
 	(void)control_neighbour(d, &arp);
 	if (d->protocol == 17 && control_dns(span_from(d->payload, 8), &dns, name, &name_len))
