@@ -42,6 +42,8 @@ static void gateway_words(struct page *p, unsigned cause)
 		page_pad(p, LABEL + 15);
 		if (m->status[cause] != 0)
 			page_format(p, "%u", m->status[cause]);
+		if (m->status_h2[cause] != 0)
+			page_format(p, " (HTTP/2: %u)", m->status_h2[cause]);
 		page_pad(p, LABEL + 20);
 		page_wrap(p, LABEL + 20, m->equivalent[cause] != NULL ? m->equivalent[cause] : "");
 	}

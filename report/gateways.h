@@ -18,6 +18,7 @@ struct gateway_model {
 	uint64_t refused_body;          /* … in the body */
 	uint64_t passed_raw;            /* … that it passes on as HTTP/0.9, without a status */
 	uint16_t status[CAUSE_COUNT];   /* what the client gets; 0: nothing said */
+	uint16_t status_h2[CAUSE_COUNT];        /* … where the upstream speaks HTTP/2 and that makes a difference; 0: it makes none */
 	const char *equivalent[CAUSE_COUNT];    /* its own log's words */
 	const char *advice[CAUSE_COUNT];        /* setting to change: a template, see advice.h */
 	const char *idle_setting, *read_setting, *connect_setting, *header_setting;

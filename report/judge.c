@@ -170,15 +170,16 @@ static void forget(struct finding *f, unsigned cause)
 	f->v->fault = rules[cause].fault;
 }
 
-/* The upstream answered, and the capture lacks the very bytes that would say what: silence is not to be told from it. */
+/* The upstream answered, and the capture lacks the very bytes that would say what: silence is not to be told from it. Of a stream
+ * only those count that may have held frames since it opened. */
 static bool answer_not_captured(const struct look *l)
 {
 	const struct exchange_facts *x = l->x;
 
-	if (x == NULL || x->stream != 0 || happened(x->response.first) || x->n_interim != 0 || !happened(x->request.first))
+	if (x == NULL || happened(x->response.first) || x->n_interim != 0 || !happened(x->request.first))
 		return false;
 	return (x->response.missing != 0 && l->up->acked.packet > x->request.first.packet) ||
-	       (!x->tls && l->up->cut_bytes != 0 && l->up->last_data.packet > x->request.first.packet);
+	       (!x->tls && x->stream == 0 && l->up->cut_bytes != 0 && l->up->last_data.packet > x->request.first.packet);
 }
 
 /* The capture begins amid the request: what was asked, when, and what was tried for it is not known. */
@@ -357,7 +358,8 @@ static bool safe_to_repeat(const struct exchange_facts *x)
 static void predict(const struct look *l, struct verdict *v)
 {
 	const struct gateway_model *m = l->c->model;
-	uint16_t begun = status_begun(l), status = m->status[v->cause];
+	bool h2 = l->x != NULL && l->x->request.version == VERSION_2 && m->status_h2[v->cause] != 0;
+	uint16_t begun = status_begun(l), status = h2 ? m->status_h2[v->cause] : m->status[v->cause];
 
 	v->predicted_symptom = SYMPTOM_ERROR_STATUS;
 	if (v->cause == CAUSE_CLIENT_ABORTED || v->cause == CAUSE_GATEWAY_CLOSED) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real gateways before upstreams that misbehave, why502 sniffing: do its causes agree with what each gateway logged? Prints TAP.
 
-    live_gateways.py WHY502 [--keep DIR] [GATEWAY...]       "all" for all ten of tests/lab/gateways.py
+    live_gateways.py WHY502 [--keep DIR] [--scheme SCHEME] [GATEWAY...]      "all" for all ten of tests/lab/gateways.py
 
 A gateway runs once, with a path and an upstream for each scenario of tests/lab/scenarios.py. All scenarios go on at the same time,
 but those whose tries carry no request that can be seen: several such at once are not to be told apart. The truth is the scenario, what the client got, and the gateway's own log: an incident must have the scenario's cause, the client's
@@ -9,6 +9,7 @@ status, the upstream, and its cause must be one that `why502 --explain` gives fo
 What a gateway copes with (an answer that is no error) need not be told, and needs no word in the log. Where a gateway logs a failure
 without a word on its cause, the status must be what its model has for that cause.
 
+--scheme: only the scenarios whose upstream speaks http, https or h2c.
 --keep: DIR/GATEWAY gets the capture, the report, the gateway's configuration and logs.
 """
 import argparse
@@ -33,7 +34,7 @@ import run                              # noqa: E402
 import scenarios                        # noqa: E402
 
 IN_SUITE = ("nginx", "haproxy", "apache", "varnish")
-AT_LEAST = 10                           # causes that agree, of each gateway
+AT_LEAST = {None: 10, "http": 10, "https": 1, "h2c": 3}         # causes that agree, of each gateway
 FIRST_PORT = 8080                       # of the scenarios' upstreams, one each
 START_S, STOP_S = 10, 10
 LONE_AFTER_S = 3                        # when most of the others are done
@@ -145,7 +146,7 @@ def about(records, case, used_once):
 
 def ask_all(network, cases):
     """A client for each case; one for all of those whose tries show no request, one after another."""
-    lone = [c for c in cases if not c.scenario.behaviour or c.scenario.scheme != "http"]
+    lone = [c for c in cases if not c.scenario.shows_request]
     scripts = {c.name: c.script() for c in cases if c not in lone}
     scripts["lone"] = [ask for c in lone for ask in c.script()]
     for ask in scripts["lone"][:1]:
@@ -223,18 +224,18 @@ def judge(tool, product, case):
     if cause in said or (cause == "upstream-error" and not said):       # what was passed on is nothing to complain of
         return wrong, not wrong
     if not said:
-        status = modelled_status(tool, product, cause)
+        status = modelled_status(tool, product, cause, case.scenario.scheme == "h2c")
         silent = "no word of it in the log, and %s is not its status for that: %s is" % (case.last["status"], status)
         return wrong + ([] if case.last["status"] in (None, 200, status) else [silent]), False
     return wrong + ["the gateway's log is one of %s" % (sorted(said) or "nothing known")], False
 
 
 @functools.lru_cache(maxsize=None)
-def modelled_status(tool, product, cause):
+def modelled_status(tool, product, cause, http2):
     """What the client gets for a cause, as `why502 --explain` has it."""
     done = subprocess.run([tool, "--explain", cause], capture_output=True, text=True)
-    found = re.search(r"^ +(?:Gateways say +)?%s +(\d{3})" % re.escape(product), done.stdout, re.MULTILINE)
-    return found and int(found[1])
+    found = re.search(r"^ +(?:Gateways say +)?%s +(\d{3})(?: \(HTTP/2: (\d{3})\))?" % re.escape(product), done.stdout, re.MULTILINE)
+    return found and int(http2 and found[2] or found[1])
 
 
 class Tap:
@@ -258,7 +259,7 @@ def outcome(answer):
     return "%s%s" % (answer["status"] or "no answer", ", cut" if answer["status"] and not answer["whole"] else "")
 
 
-def tell(tap, tool, gateway, cases, trouble):
+def tell(tap, tool, gateway, scheme, cases, trouble):
     tap.ok(not trouble, "%s: why502 sniffs, and says nothing of what nobody asked" % gateway.name, trouble)
     agreed = set()
     for c in cases:
@@ -267,13 +268,15 @@ def tell(tap, tool, gateway, cases, trouble):
             agreed.add(c.scenario.cause)
         tap.ok(not wrong, "%s %s: %s%s" % (gateway.name, c.name, outcome(c.last), ", agrees with the log" if agrees else ""),
                wrong + ["log: " + line.strip() for line in c.log[-8:]])
-    tap.ok(len(agreed) >= AT_LEAST or gateway.terse, "%s: %d causes agree with its log" % (gateway.name, len(agreed)), sorted(agreed))
+    tap.ok(len(agreed) >= AT_LEAST[scheme] or gateway.terse, "%s: %d causes agree with its log" % (gateway.name, len(agreed)), sorted(agreed))
 
 
 # ---- all of them ---------------------------------------------------------------------------
 
-def cases_for(gateway):
-    able = [(n, s) for n, s in scenarios.SCENARIOS.items() if s.scheme in gateway.schemes and (s.behaviour or not gateway.probes)]
+def cases_for(gateway, scheme):
+    able = [(n, s) for n, s in scenarios.SCENARIOS.items()
+            if s.scheme in gateway.schemes and scheme in (None, s.scheme) and (s.behaviour or not gateway.probes) and
+            gateway.name not in s.not_with]
     return [Case(name, scenario, FIRST_PORT + i) for i, (name, scenario) in enumerate(able)]
 
 
@@ -281,9 +284,9 @@ def installed(gateway):
     return shutil.which(gateway.command[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin") is not None
 
 
-def trial(tool, gateway, keep):
+def trial(tool, gateway, scheme, keep):
     """(cases, trouble) of one gateway."""
-    cases = cases_for(gateway)
+    cases = cases_for(gateway, scheme)
     with tempfile.TemporaryDirectory(prefix="gateway") as folder:
         try:
             trouble = run_gateway(tool, gateway, cases, folder, keep)
@@ -313,6 +316,7 @@ def main():
     parser.add_argument("tool")
     parser.add_argument("gateways", nargs="*", default=IN_SUITE)
     parser.add_argument("--keep")
+    parser.add_argument("--scheme", choices=("http", "https", "h2c"))
     args = parser.parse_intermixed_args()
     reason = why_not()
     if reason:
@@ -321,13 +325,13 @@ def main():
     names = list(gateways.GATEWAYS) if "all" in args.gateways else args.gateways
     tool, tap = os.path.abspath(args.tool), Tap()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = {n: pool.submit(trial, tool, gateways.GATEWAYS[n], args.keep) for n in names if installed(gateways.GATEWAYS[n])}
+        runs = {n: pool.submit(trial, tool, gateways.GATEWAYS[n], args.scheme, args.keep) for n in names if installed(gateways.GATEWAYS[n])}
         for name in names:
             if name not in runs:
                 tap.skip(name, "is not installed")
                 continue
             try:
-                tell(tap, tool, gateways.GATEWAYS[name], *runs[name].result())
+                tell(tap, tool, gateways.GATEWAYS[name], args.scheme, *runs[name].result())
             except (OSError, RuntimeError, ValueError, KeyError, subprocess.SubprocessError) as e:
                 tap.ok(False, "%s: runs" % name, [repr(e)])
     print("1..%d" % tap.n)

@@ -37,6 +37,25 @@ def read_pcap(path):
     return packets
 
 
+def read_pcapng(path):
+    """What write_pcapng() wrote."""
+    with open(path, "rb") as file:
+        data = file.read()
+    packets, at = [], 0
+    while at + 12 <= len(data):
+        kind, size = struct.unpack_from("<II", data, at)
+        if kind == 6:
+            _, high, low, kept, length = struct.unpack_from("<IIIII", data, at + 8)
+            time = high << 32 | low
+            packets.append(Packet(len(packets) + 1, time // 10**9, time % 10**9, data[at + 28:at + 28 + kept], length))
+        at += size
+    return packets
+
+
+def read(path):
+    return read_pcapng(path) if path.endswith(".pcapng") else read_pcap(path)
+
+
 def block(kind, body):
     size = 12 + len(body)
     return struct.pack("<II", kind, size) + body + struct.pack("<I", size)
@@ -58,24 +77,40 @@ def write_pcapng(path, packets, interface):
 
 SMALL_OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"      # upstream.py's answer when nothing is wrong
 
+
+def frames_in(payload):
+    """The types of the HTTP/2 frames that it begins with."""
+    types = []
+    while len(payload) >= 9:
+        types.append(payload[3])
+        payload = payload[9 + int.from_bytes(payload[:3], "big"):]
+    return types
+
+
 WHAT = {
     "SYN": lambda p: p.flags == "S",
     "FIN": lambda p: "F" in p.flags,
     "RST": lambda p: "R" in p.flags,
     "close": lambda p: "F" in p.flags or "R" in p.flags,
     "data": lambda p: p.payload and not p.payload.startswith(SMALL_OK),
+    "last": lambda p: p.payload,
+    "GOAWAY": lambda p: 7 in frames_in(p.payload),
+    "RST_STREAM": lambda p: 3 in frames_in(p.payload),
 }
 
 
 def decisive(packets, which, upstream):
-    """Frame numbers, each of which shows it. `which` is "ICMP", "ARP", or who and what: upstream or gateway; SYN, FIN, RST, close or
-    data. Of alike packets on the last connection to the upstream the first counts (of SYNs every one). A gateway that gives up may
+    """Frame numbers, each of which shows it. `which` is "ICMP", "ARP", "gateway answer" (the last), or who and what: upstream or gateway; SYN, FIN, RST, close,
+    data, last (data), GOAWAY or RST_STREAM. Of alike packets on the last connection to the upstream the first counts (of SYNs every
+    one). A gateway that gives up may
     close in front first."""
     host, _, port = upstream.rpartition(":")
     if which == "ICMP":
         return [p.number for p in packets if p.kind == "ICMP"]
     if which == "ARP":
         return [p.number for p in packets if p.kind == "ARP" and p.operation == 1 and p.dst == host]
+    if which == "gateway answer":
+        return [p.number for p in packets if p.kind == "TCP" and p.sport == 80 and p.payload][-1:]
     who, what = which.split()
     ends = (host, int(port))
     mine = [p for p in packets if p.kind == "TCP" and ends in ((p.dst, p.dport), (p.src, p.sport))]
@@ -86,5 +121,7 @@ def decisive(packets, which, upstream):
     numbers = [p.number for p in mine if WHAT[what](p)]
     if what == "SYN":
         return numbers
+    if what == "last":
+        return numbers[-1:]
     front = [p.number for p in packets if p.kind == "TCP" and p.sport == 80 and WHAT["close"](p)] if which == "gateway close" else []
     return sorted(numbers[:1] + front[:1])

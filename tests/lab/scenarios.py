@@ -29,8 +29,14 @@ class Scenario:
     drop: object = None             # of net.Wire
     reported_upstream: str = None   # where it differs from `upstream`
     scheme: str = "http"            # what the gateway speaks: gateways.Route
+    not_with: tuple = ()            # gateways
     leave_out: bool = False         # the gateway stops trying an upstream that failed
     story: str = ""                 # for README
+
+    @property
+    def shows_request(self):
+        """Its tries carry a request that a capture shows."""
+        return self.behaviour.startswith("h2_") or (self.behaviour != "" and self.scheme == "http")
 
     def route(self, path, upstreams):
         return gateways.Route(path, upstreams, self.scheme, self.connect_s, self.read_s, self.leave_out)
@@ -116,6 +122,40 @@ SCENARIOS = {
         story="The upstream sends half a header section and then nothing; the gateway gives up at its own limit of 2 s."),
     "client-aborted": Scenario("client-aborted", behaviour="silence", asks=[Ask("/ok"), Ask("/fails", abort_s=0.7)], settle_s=0.6,
         decisive="gateway close", story="The client closes while the upstream still works on its request."),
+    "h2-healthy": Scenario("", behaviour="h2_ok", scheme="h2c", asks=[Ask("/ok"), Ask("/ok?2", "POST"), Ask("/ok?3"), Ask("/ok?4")],
+        story="Nothing is wrong: the gateway speaks HTTP/2 to its upstream."),
+    "h2-goaway": Scenario("http2-goaway", behaviour="h2_goaway=0", scheme="h2c", asks=[Ask("/ok"), Ask("/fails", "POST")],
+        decisive="upstream GOAWAY", story="A GOAWAY by itself leaves out the stream that has just come."),
+    "h2-goaway-calm": Scenario("http2-goaway", behaviour="h2_goaway=11", scheme="h2c", asks=[Ask("/ok"), Ask("/fails", "POST")],
+        decisive="upstream GOAWAY", story="A GOAWAY with ENHANCE_YOUR_CALM, too_many_pings, leaves out the stream that has just come."),
+    "h2-goaway-pair": Scenario("http2-goaway", behaviour="h2_goaway_pair", scheme="h2c", asks=[Ask("/ok"), Ask("/fails", "POST")],
+        decisive="upstream GOAWAY", story="A graceful GOAWAY is followed by a second one that leaves out the stream that has just come."),
+    "h2-refused": Scenario("http2-stream-reset", behaviour="h2_reset=7", scheme="h2c", asks=[Ask("/ok"), Ask("/fails", "POST")],
+        decisive="upstream RST_STREAM", story="The upstream resets the stream with REFUSED_STREAM."),
+    "h2-internal-error": Scenario("http2-stream-reset", behaviour="h2_reset=2", scheme="h2c", asks=[Ask("/ok"), Ask("/fails")],
+        decisive="upstream RST_STREAM", story="The upstream resets the stream with INTERNAL_ERROR."),
+    "h2-calm": Scenario("http2-stream-reset", behaviour="h2_reset=11", scheme="h2c", asks=[Ask("/ok"), Ask("/fails")],
+        decisive="upstream RST_STREAM", story="The upstream resets the stream with ENHANCE_YOUR_CALM."),
+    "h2-reset-mid-body": Scenario("http2-stream-reset", behaviour="h2_reset_mid_body=2", scheme="h2c", decisive="upstream RST_STREAM",
+        not_with=("apache",),           # lets its client wait 5 s for the rest, and live nobody remembers the try for so long
+        story="The upstream resets the stream with INTERNAL_ERROR, 100 of 1000 bytes into the body."),
+    "h2-bad-frame": Scenario("http2-protocol-error", behaviour="h2_bad_frame", scheme="h2c", decisive="upstream last",
+        story="The upstream sends DATA on stream 0."),
+    "h2-frame-size": Scenario("http2-protocol-error", behaviour="h2_frame_size", scheme="h2c",
+        story="The upstream sends a DATA frame of 70,000 bytes, which nobody allowed."),
+    "h2-bad-hpack": Scenario("http2-protocol-error", behaviour="h2_bad_hpack", scheme="h2c", decisive="upstream last",
+        story="The response's header block has an index that stands for nothing."),
+    "h2-length-wrong": Scenario("http2-protocol-error", behaviour="h2_length_wrong", scheme="h2c", decisive="upstream last",
+        not_with=("haproxy", "apache"),         # the one passes it on, the other does not answer 503 as to all else that breaks HTTP/2
+        story="The response ends without a body, though its content-length promises 10 bytes."),
+    "h2-silence": Scenario("response-timeout", behaviour="h2_silence", scheme="h2c", decisive="gateway answer", settle_s=0.6,
+        story="The upstream acknowledges the request and says nothing; the gateway gives up at its own limit of 2 s."),
+    "h2-stalled": Scenario("stalled-mid-response", behaviour="h2_stall", scheme="h2c", decisive="gateway answer", settle_s=0.6,
+        story="The upstream sends 100 of 1000 bytes and then nothing; the gateway gives up at its own limit of 2 s."),
+    "h2-closed": Scenario("closed-before-response", behaviour="h2_close", scheme="h2c", decisive="upstream FIN",
+        story="The upstream acknowledges the request and closes without a byte of a response, and without GOAWAY."),
+    "h2-upstream-error": Scenario("upstream-error", behaviour="h2_error=503", scheme="h2c", decisive="upstream last",
+        story="The upstream itself answers 503, and the gateway passes it on."),
     "healthy": Scenario("", asks=[Ask("/ok"), Ask("/ok?2", "POST"), Ask("/ok?3", after_s=1.2), Ask("/ok?4")],
         story="Nothing is wrong."),
     "healthy-idle-close": Scenario("", behaviour="idle_limit=0.5", asks=[Ask("/one"), Ask("/two", after_s=1.5)],

@@ -5,13 +5,15 @@
 
 It answers targets with /ok in them, and whatever comes while nothing is wrong, with 200. Any other request gets BEHAVIOUR. Each
 behaviour is a function below, given the connection and its argument; its name is what the command line says. With several
-addresses there are several upstreams, each with its own.
+addresses there are several upstreams, each with its own. Those whose name begins with h2_ speak HTTP/2: see http2.py.
 """
 import socket
 import struct
 import sys
 import threading
 import time
+
+import http2
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
 
@@ -174,7 +176,7 @@ def idle_limit(c, seconds):
 
 BEHAVIOURS = {f.__name__: f for f in (ok, close, reset, silence, status, header, many_headers, raw, says, mid_headers_close,
                                       mid_headers_reset, mid_body_close, mid_body_reset, mid_chunk_close, stall_mid_body,
-                                      stall_mid_headers, bad_request, reset_in_request, close_later, idle_limit)}
+                                      stall_mid_headers, bad_request, reset_in_request, close_later, idle_limit)} | http2.BEHAVIOURS
 AT_FIRST_BYTES = (bad_request, reset_in_request)        # they do not wait for a whole request
 
 
@@ -183,7 +185,9 @@ def serve(sock, behaviour, argument):
     if behaviour is idle_limit:
         sock.settimeout(float(argument))
     try:
-        if behaviour in AT_FIRST_BYTES and c.more():
+        if behaviour.__module__ == "http2":
+            http2.serve(c, behaviour, argument)
+        elif behaviour in AT_FIRST_BYTES and c.more():
             behaviour(c, argument)
         while True:
             request = c.request()
