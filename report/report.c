@@ -299,8 +299,9 @@ static bool memory_presses(const struct report_builder *b)
 	       b->store.lists[LIST_CONTROL].count > CONTROL_MAX / 2;
 }
 
-/* Files are settled as late as memory allows, since later facts tell more; live, as things happen. Of a file each fact
- * asks for it, not each batch: where those end is chance with several threads. */
+/* Files are settled as late as memory allows, since later facts tell more; live, as things happen.
+ * At ticks alone: by then all that was due has been told, of every connection. Between them, where a batch of facts
+ * happens to be full, it may be half of what a packet brought: the try of a request, and not the request. */
 static void settle(struct report_builder *b)
 {
 	bool due =
@@ -384,11 +385,7 @@ void report_facts(struct report_builder *b, const struct fact_batch *facts)
 		twins_fact(b->twins, f);
 		if (roles_due(b->roles, &b->store))
 			roles_infer(b->roles, &b->store, false);
-		if (!b->options.live)
-			settle(b);
 	}
-	if (b->options.live)
-		settle(b);
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
