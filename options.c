@@ -586,8 +586,19 @@ static enum err_code take_match(struct taking *t)
 
 static enum err_code take_format(struct taking *t)
 {
+	const struct writer *all;
+	unsigned n = writers(&all);
+	char wanted[200] = "wants";
+
 	t->o->format = writer_named(t->arg);
-	return t->o->format != NULL ? ERR_OK : wrong(t, "wants text, line, json or ndjson");
+	if (t->o->format != NULL)
+		return ERR_OK;
+	for (unsigned i = 0; i < n; i++) {
+		size_t at = strlen(wanted);
+
+		(void)snprintf(wanted + at, sizeof wanted - at, "%s%s", i == 0 ? " " : i + 1 < n ? ", " : " or ", all[i].name);
+	}
+	return wrong(t, wanted);
 }
 
 static enum err_code take_output(struct taking *t)

@@ -7,6 +7,10 @@ BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libpcap-dev libn
 libzstd-dev liblz4-dev libseccomp-dev"
 # shellcheck disable=SC2034
 TEST_PACKAGES="python3 python3-jsonschema tshark iproute2 nginx-light haproxy apache2 varnish"
+# For tests/html.sh; from npm, below variants/node.
+# shellcheck disable=SC2034
+BROWSER_PACKAGES="chromium"
+BROWSER_MODULES="playwright-core axe-core"
 # shellcheck disable=SC2034
 FUZZ_PACKAGES="clang"
 # shellcheck disable=SC2034
@@ -45,6 +49,18 @@ setup_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
     # shellcheck disable=SC2086
     without_services as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $missing >&2
+}
+
+# A browser and what drives it. Without them tests/html.sh skips.
+setup_browser() {
+    WHY502_NODE=$PWD/variants/node
+    export WHY502_NODE
+    command -v npm >/dev/null || setup_packages nodejs npm || return 1
+    # shellcheck disable=SC2086
+    setup_packages $BROWSER_PACKAGES || return 1
+    # shellcheck disable=SC2086
+    [ -d "$WHY502_NODE/node_modules/axe-core" ] ||
+        npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$WHY502_NODE" $BROWSER_MODULES >&2
 }
 
 # setup_build [configure's options]: configures when it must, and builds.

@@ -142,6 +142,18 @@ void escape_text(struct out *o, struct span s, unsigned flags)
 		out_bytes(o, span_of(e.bytes, e.len));
 }
 
+void escape_html(struct out *o, const struct escaped *e)
+{
+	switch (e->len == 1 ? e->bytes[0] : '\0') {
+	case '&':  out_text(o, "&amp;"); break;
+	case '<':  out_text(o, "&lt;"); break;
+	case '>':  out_text(o, "&gt;"); break;
+	case '"':  out_text(o, "&quot;"); break;
+	case '\'': out_text(o, "&#39;"); break;
+	default:   out_bytes(o, span_of(e->bytes, e->len));
+	}
+}
+
 size_t escape_columns(struct span s, unsigned flags)
 {
 	struct escaped e;

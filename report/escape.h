@@ -1,4 +1,4 @@
-/* escape.h - bytes from the wire, made fit for a terminal
+/* escape.h - bytes from the wire, made fit for a terminal or a page
  *
  * Valid UTF-8 that prints stays. What a terminal acts on, or what hides or reorders text, does not:
  * control bytes, DEL and C1 (raw or as UTF-8), invalid bytes, bidi and line-separator characters,
@@ -22,6 +22,8 @@ struct escaped { char bytes[16]; uint8_t len, columns; };
 /* One character of s, or one invalid byte; takes it off. False at the end. */
 bool escape_next(struct span *s, unsigned flags, struct escaped *e);
 void escape_text(struct out *o, struct span s, unsigned flags);
+/* The same unit for HTML, in text and in quoted attributes: & < > " ' as references. */
+void escape_html(struct out *o, const struct escaped *e);
 size_t escape_columns(struct span s, unsigned flags);   /* how wide it will be */
 
 /* Does a terminal act on it, or does it hide or reorder the text around it? */

@@ -300,8 +300,12 @@ void manual_formats(struct out *o)
 	const struct writer *rows;
 	unsigned n = writers(&rows);
 
-	for (unsigned i = 0; i < n; i++)
-		manual_item(o, rows[i].name, rows[i].about);
+	for (unsigned i = 0; i < n; i++) {
+		char about[300];
+
+		(void)snprintf(about, sizeof about, "%s (%s)", rows[i].about, rows[i].suffix);
+		manual_item(o, rows[i].name, about);
+	}
 }
 
 void manual_products(struct out *o)

@@ -3,6 +3,8 @@
  * Exchanges are written as they settle, so they come first; the rest once the capture has ended.
  */
 #include "../capture/limits.h"
+#include "command.h"
+#include "json_embed.h"
 #include "json_emit.h"
 #include "redact.h"
 #include "writer.h"
@@ -387,6 +389,7 @@ static void incident_verdict(struct json *j, const struct incident *i)
 static void incident(struct json_writer *w, const struct incident *i, const struct run_info *run)
 {
 	struct json *j = &w->j;
+	char command[COMMAND_TEXT];
 
 	incident_verdict(j, i);
 	incident_gateway(j, i);
@@ -412,6 +415,7 @@ static void incident(struct json_writer *w, const struct incident *i, const stru
 	if (i->group != 0)
 		json_number(j, "group", i->group);
 	text_or_null(j, "filter", i->filter);
+	text_or_null(j, "command", tshark_command(run, i, command) ? command : NULL);
 }
 
 /* ---- names (-N) ----------------------------------------------------------------------------- */
@@ -741,6 +745,13 @@ static void json_exchange(void *self, const struct exchange_view *v)
 	w->listing = false;
 }
 
+static void one_incident(struct json_writer *w, const struct incident *i, const struct run_info *run)
+{
+	json_object(&w->j, NULL);
+	incident(w, i, run);
+	json_close(&w->j);
+}
+
 static void json_end(void *self, const struct report *r, const struct run_info *run)
 {
 	struct json_writer *w = self;
@@ -752,9 +763,7 @@ static void json_end(void *self, const struct report *r, const struct run_info *
 	for (unsigned i = 0; i < r->n_incidents; i++) {
 		if (!incident_matches(r->incidents[i], w->o.match))
 			continue;
-		json_object(&w->j, NULL);
-		incident(w, r->incidents[i], run);
-		json_close(&w->j);
+		one_incident(w, r->incidents[i], run);
 	}
 	json_close(&w->j);
 	names(w, r);
@@ -766,6 +775,52 @@ static void json_end(void *self, const struct report *r, const struct run_info *
 const struct writer_ops writer_json = {
 	.begin = json_begin, .exchange = json_exchange, .end = json_end, .machine = true,
 };
+
+/* ---- within a page ------------------------------------------------------------------------- */
+
+/* 0: no memory. */
+static size_t incident_bytes(const struct json_writer *like, const struct incident *i, const struct run_info *run)
+{
+	struct json_writer w = { .o = like->o };
+	struct out *o = out_memory();
+	struct err ignored = { 0 };
+	size_t n;
+
+	if (o == NULL)
+		return 0;
+	json_init(&w.j, o, 0);
+	w.j.in_html = true;
+	one_incident(&w, i, run);
+	n = (size_t)out_total(o);
+	(void)out_close(o, &ignored);
+	return n;
+}
+
+void json_embed(struct out *out, const struct json_embedding *e)
+{
+	struct json_writer w = { .o = *e->o };
+	struct report part = *e->r;
+	size_t left = e->bytes;
+
+	part.n_groups = part.n_groups < e->rows ? part.n_groups : e->rows;
+	part.n_upstreams = part.n_upstreams < e->rows ? part.n_upstreams : e->rows;
+	json_init(&w.j, out, 2);
+	w.j.in_html = true;
+	json_object(&w.j, NULL);
+	head(&w);
+	overview(&w.j, &part, e->run);
+	json_array(&w.j, "incidents");
+	for (unsigned i = 0; i < e->n_incidents; i++) {
+		size_t n = incident_bytes(&w, e->incidents[i], e->run);
+
+		if (n == 0 || n > left)
+			continue;
+		left -= n;
+		one_incident(&w, e->incidents[i], e->run);
+	}
+	json_close(&w.j);
+	json_close(&w.j);
+}
 
 /* ---- as one object a line ------------------------------------------------------------------ */
 

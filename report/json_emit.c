@@ -16,15 +16,16 @@ void json_init(struct json *j, struct out *o, unsigned deep)
 	j->out = o;
 	j->depth = 0;
 	j->deep = deep;
+	j->in_html = false;
 	j->any[0] = false;
 }
 
 /* ---- strings ------------------------------------------------------------------------------ */
 
 /* What JSON must escape (RFC 8259 7), and what a person who looks at it must not be fooled by. */
-static bool plain(uint32_t c)
+static bool plain(const struct json *j, uint32_t c)
 {
-	return c != '"' && c != '\\' && !character_hidden(c);
+	return c != '"' && c != '\\' && !character_hidden(c) && !(j->in_html && (c == '<' || c == '>' || c == '&'));
 }
 
 static void escaped(struct out *o, uint32_t c)
@@ -40,24 +41,25 @@ static void escaped(struct out *o, uint32_t c)
 }
 
 /* How many bytes from the start may be copied as they are. */
-static size_t plain_run(struct span s)
+static size_t plain_run(const struct json *j, struct span s)
 {
 	size_t n = 0;
 
-	while (n < s.len && s.at[n] >= 0x20 && s.at[n] < 0x7f && s.at[n] != '"' && s.at[n] != '\\')
+	while (n < s.len && s.at[n] >= 0x20 && s.at[n] < 0x7f && plain(j, s.at[n]))
 		n++;
 	return n;
 }
 
 /* One character, or one byte that is none. */
-static bool quoted_character(struct out *o, struct span *s)
+static bool quoted_character(const struct json *j, struct span *s)
 {
+	struct out *o = j->out;
 	uint32_t c = 0;
 	unsigned n = utf8_next(*s, &c);
 
 	if (n == 0)
 		out_text(o, "\xef\xbf\xbd");
-	else if (plain(c))
+	else if (plain(j, c))
 		out_bytes(o, span_first(*s, n));
 	else
 		escaped(o, c);
@@ -66,18 +68,19 @@ static bool quoted_character(struct out *o, struct span *s)
 }
 
 /* Writes s in quotes; false where it held a byte that is no UTF-8. */
-static bool quoted(struct out *o, struct span s)
+static bool quoted(const struct json *j, struct span s)
 {
+	struct out *o = j->out;
 	bool valid = true;
 
 	out_char(o, '"');
 	while (s.len > 0) {
-		size_t run = plain_run(s);
+		size_t run = plain_run(j, s);
 
 		out_bytes(o, span_first(s, run));
 		s = span_from(s, run);
 		if (s.len > 0)
-			valid = quoted_character(o, &s) && valid;
+			valid = quoted_character(j, &s) && valid;
 	}
 	out_char(o, '"');
 	return valid;
@@ -98,7 +101,7 @@ static void before(struct json *j, const char *key)
 	}
 	j->any[j->depth] = true;
 	if (key != NULL) {
-		(void)quoted(j->out, span_text(key));
+		(void)quoted(j, span_text(key));
 		out_bytes(j->out, span_of(": ", 2));
 	}
 }
@@ -171,7 +174,7 @@ void json_text(struct json *j, const char *key, const char *text)
 	if (text == NULL)
 		out_text(j->out, "null");
 	else
-		(void)quoted(j->out, span_text(text));
+		(void)quoted(j, span_text(text));
 }
 
 static void hex_beside(struct json *j, const char *key, struct span raw)
@@ -190,7 +193,7 @@ static void hex_beside(struct json *j, const char *key, struct span raw)
 void json_bytes(struct json *j, const char *key, struct span raw)
 {
 	before(j, key);
-	if (!quoted(j->out, raw) && key != NULL)
+	if (!quoted(j, raw) && key != NULL)
 		hex_beside(j, key, raw);
 }
 

@@ -19,6 +19,7 @@ enum { JSON_DEPTH = 16 };
 struct json {
 	struct out *out;
 	unsigned depth, deep;
+	bool     in_html;               /* within a <script>: < > & as \u escapes */
 	bool     any[JSON_DEPTH + 1];   /* something was written at this depth */
 	char     close[JSON_DEPTH];
 };

@@ -20,6 +20,7 @@ struct out {
 	void   *settle_ctx;
 	char   *memory;
 	size_t  memory_used, memory_size;
+	uint64_t flushed;
 	size_t  used;
 	char    buffer[OUT_BUFFER];
 };
@@ -37,6 +38,7 @@ static struct out *out_new(int fd)
 	o->settle_ctx = NULL;
 	o->path = o->temporary = o->memory = NULL;
 	o->memory_used = o->memory_size = o->used = 0;
+	o->flushed = 0;
 	return o;
 }
 
@@ -227,6 +229,7 @@ void out_flush(struct out *o)
 		write_all(o, o->buffer, o->used);
 	else if (!o->owned)
 		remember(o, o->buffer, o->used);
+	o->flushed += o->used;
 	o->used = 0;
 }
 
@@ -262,6 +265,11 @@ void out_format(struct out *o, const char *format, ...)
 	(void)vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	out_text(o, text);
+}
+
+uint64_t out_total(const struct out *o)
+{
+	return o->flushed + o->used;
 }
 
 bool out_broken(const struct out *o)

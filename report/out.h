@@ -26,6 +26,7 @@ void out_char(struct out *o, char c);
 void out_format(struct out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));    /* at most 1 KiB */
 void out_flush(struct out *o);
 
+uint64_t out_total(const struct out *o);        /* bytes so far */
 bool out_broken(const struct out *o);           /* a write failed */
 struct span out_written(const struct out *o);   /* memory: all of it so far */
 

@@ -26,14 +26,21 @@ void page_style(struct page *p, enum style s)
 		out_text(p->out, styles[s]);
 }
 
+static void put_one(struct page *p, const struct escaped *e)
+{
+	if (p->html)
+		escape_html(p->out, e);
+	else
+		out_bytes(p->out, span_of(e->bytes, e->len));
+	p->column += e->columns;
+}
+
 static void put(struct page *p, struct span s, unsigned flags)
 {
 	struct escaped e;
 
-	while (escape_next(&s, flags, &e)) {
-		out_bytes(p->out, span_of(e.bytes, e.len));
-		p->column += e.columns;
-	}
+	while (escape_next(&s, flags, &e))
+		put_one(p, &e);
 }
 
 void page_say(struct page *p, const char *words)
@@ -145,11 +152,15 @@ static void cut(struct page *p, struct span s, unsigned columns, unsigned flags)
 		return;
 	}
 	while (escape_next(&s, flags, &e) && left >= e.columns + mark) {
-		out_bytes(p->out, span_of(e.bytes, e.len));
-		p->column += e.columns;
+		put_one(p, &e);
 		left -= e.columns;
 	}
 	page_say(p, "…");
+}
+
+void page_cut(struct page *p, const char *words, unsigned columns)
+{
+	cut(p, span_text(words), columns, words_flags(p));
 }
 
 void page_wire(struct page *p, struct span raw, unsigned columns)

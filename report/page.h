@@ -18,6 +18,7 @@ struct page {
 	unsigned width;                 /* columns of a line */
 	unsigned column;                /* where the next character goes, from 0 */
 	bool color, ascii;
+	bool html;                      /* a piece of text within an HTML page */
 };
 
 void page_style(struct page *p, enum style s);
@@ -32,7 +33,7 @@ void page_wrap(struct page *p, unsigned indent, const char *words);
 void page_flow(struct page *p, unsigned indent, const char *words);     /* the same, but the line stays open */
 /* Bytes from the wire, at most `columns` wide: what is cut ends in an ellipsis. */
 void page_wire(struct page *p, struct span raw, unsigned columns);
-/* Our own words, cut likewise. */
+void page_cut(struct page *p, const char *words, unsigned columns);     /* our own words, cut likewise */
 unsigned page_columns(const struct page *p, const char *words);
 
 #endif

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { STATUSES_SHOWN = 8 };
+
 static unsigned left_of(const struct page *p, unsigned end)
 {
 	return end > p->column ? end - p->column : 1;
@@ -70,6 +72,117 @@ const char *percent_text(uint64_t part, uint64_t whole, char text[static WHEN_TE
 	else
 		(void)snprintf(text, WHEN_TEXT, "%" PRIu64 " %%", (basis + 50) / 100);
 	return text;
+}
+
+void say_statuses(struct page *p, const struct report *r)
+{
+	bool incidents = r->total_incidents > 0;
+	unsigned n = incidents ? r->n_by_status : r->n_seen_status;
+	char count[WHEN_TEXT];
+
+	for (unsigned i = 0; i < n && i < STATUSES_SHOWN; i++) {
+		unsigned status = incidents ? r->by_status[i].status : r->seen_status[i].status;
+
+		page_say(p, i == 0 ? ": " : ", ");
+		page_say(p, count_text(incidents ? r->by_status[i].count : r->seen_status[i].count, count));
+		if (status == 0)
+			page_say(p, " without an answer");
+		else
+			page_format(p, " × %u%s", status, incidents && status < 400 ? " cut or garbled" : "");
+	}
+}
+
+const struct endpoint *proxied_for(const struct incident *i)
+{
+	const struct exchange_fact *f = i->client_exchange != NULL ? i->client_exchange->full : NULL;
+
+	return f != NULL && f->conn.proxied ? &f->conn.proxied_for : NULL;
+}
+
+/* ---- spreads ------------------------------------------------------------------------------- */
+
+/* "idle_s" is "idle" to people. */
+static const char *spread_name(const char *name, char text[static WHEN_TEXT])
+{
+	size_t n = strlen(name);
+
+	if (n >= 2 && strcmp(name + n - 2, "_s") == 0)
+		n -= 2;
+	if (n >= WHEN_TEXT)
+		n = WHEN_TEXT - 1;
+	for (size_t i = 0; i < n; i++)
+		text[i] = name[i] == '_' ? ' ' : name[i];
+	text[n] = '\0';
+	return text;
+}
+
+/* To the millisecond: "4.998 s" and "5.003 s" are what tells a limit from chance. */
+static const char *measured(int64_t ns, char text[static WHEN_TEXT])
+{
+	if (ns < NS_PER_S)
+		return duration_text(ns, text);
+	(void)snprintf(text, WHEN_TEXT, "%" PRId64 ".%03u s", (int64_t)(ns / NS_PER_S), (unsigned)(ns / NS_PER_MS % 1000));
+	return text;
+}
+
+void say_spread(struct page *p, const struct spread *s)
+{
+	char name[WHEN_TEXT], low[WHEN_TEXT], mid[WHEN_TEXT], high[WHEN_TEXT];
+
+	page_format(p, "%s: %s to %s, median %s", spread_name(s->name, name), measured(s->min_ns, low), measured(s->max_ns, high),
+	            measured(s->median_ns, mid));
+}
+
+/* ---- capture quality ------------------------------------------------------------------------ */
+
+unsigned quality_notes(const struct report *r, const struct run_info *run, struct quality_note notes[static QUALITY_NOTES])
+{
+	const struct source_counters *c = &run->counters;
+	const struct quality_note all[] = {
+		{ c->kernel_dropped + c->interface_dropped, "dropped", "dropped" },
+		{ c->truncated, "truncated", "truncated" },
+		{ r->decode.left_out, "packet left out, as asked", "packets left out, as asked" },
+		{ r->decode.joined_late, "connection began before the capture", "connections began before the capture" },
+		{ r->decode.encrypted_without_keys, "TLS connection without keys (--keylog)", "TLS connections without keys (--keylog)" },
+		{ r->decode.tcp_gaps, "byte acknowledged but never captured", "bytes acknowledged but never captured" },
+		{ r->decode.undecodable_packets, "packet undecodable", "packets undecodable" },
+		{ r->decode.conflicting_segments, "TCP segment with other bytes than before", "TCP segments with other bytes than before" },
+		{ c->time_went_back, "time stamp out of order", "time stamps out of order" },
+		{ c->seconds_blind, "second without the interface", "seconds without the interface" },
+		{ r->decode.evicted, "connection given up for want of memory", "connections given up for want of memory" },
+	};
+	unsigned n = 0;
+
+	_Static_assert(sizeof all / sizeof all[0] == QUALITY_NOTES, "a row a note");
+	for (unsigned i = 0; i < QUALITY_NOTES; i++)
+		if (i < 2 || all[i].n > 0)              /* that nothing was lost is worth a word too */
+			notes[n++] = all[i];
+	return n;
+}
+
+const char *quality_text(const struct quality_note *note, char text[static QUALITY_TEXT])
+{
+	char count[WHEN_TEXT];
+
+	(void)snprintf(text, QUALITY_TEXT, "%s %s", count_text(note->n, count), note->n == 1 ? note->one : note->many);
+	return text;
+}
+
+static void limit(struct limit_counter hit[static LIMITS_SHOWN], unsigned *n, const char *name, uint64_t count)
+{
+	if (count > 0 && *n < LIMITS_SHOWN)
+		hit[(*n)++] = (struct limit_counter){ name, count };
+}
+
+unsigned report_limits(const struct report *r, struct limit_counter hit[static LIMITS_SHOWN])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->decode.n_limits; i++)
+		limit(hit, &n, r->decode.limits[i].name, r->decode.limits[i].count);
+	limit(hit, &n, "incidents_cut", r->incidents_cut);
+	limit(hit, &n, "names_dropped", r->names_dropped);
+	return n;
 }
 
 /* ---- an address and its name ---------------------------------------------------------------- */
@@ -148,7 +261,7 @@ static struct exchange_line line_of_brief(const struct brief_fact *b)
 	};
 }
 
-void say_exchange(struct page *p, const struct exchange_view *v, const struct writer_options *o)
+void say_exchange_text(struct page *p, const struct exchange_view *v, const struct writer_options *o)
 {
 	struct exchange_line x = v->full != NULL ? line_of_full(v->full) : line_of_brief(v->brief);
 	char when[WHEN_TEXT], took[WHEN_TEXT];
@@ -167,5 +280,10 @@ void say_exchange(struct page *p, const struct exchange_view *v, const struct wr
 	page_say(p, " → ");
 	say_endpoint(p, o->names, x.server, UINT32_MAX);
 	page_format(p, "  [connection %" PRIu32 ", packets %" PRIu64 "-%" PRIu64 "]", x.conn, x.first.packet, x.last.packet);
+}
+
+void say_exchange(struct page *p, const struct exchange_view *v, const struct writer_options *o)
+{
+	say_exchange_text(p, v, o);
 	page_line(p);
 }

@@ -155,7 +155,8 @@ static const char *const schema[] = {
 "    \"evidence\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": \"#/$defs/evidence\"}},\n",
 "    \"equivalents\": {\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}},\n",
 "    \"advice\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},\n",
-"    \"group\": {\"type\": \"integer\", \"minimum\": 1}, \"filter\": {\"$ref\": \"#/$defs/text_or_null\"}}}\n",
+"    \"group\": {\"type\": \"integer\", \"minimum\": 1}, \"filter\": {\"$ref\": \"#/$defs/text_or_null\"},\n"
+	"    \"command\": {\"$ref\": \"#/$defs/text_or_null\"}}}\n",
 " }\n",
 "}\n",
 };

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EVIDENCE_SHOWN = 6, WORDS_SHOWN = 3, STATUSES_SHOWN = 8, GATEWAYS_SHOWN = 4, IDS_SHOWN = 12, UPSTREAMS_SHOWN = 20,
+enum { EVIDENCE_SHOWN = 6, WORDS_SHOWN = 3, GATEWAYS_SHOWN = 4, IDS_SHOWN = 12, UPSTREAMS_SHOWN = 20,
        TIMELINE = 40, INDENT = 3 };
 
 struct text_writer {
@@ -107,37 +107,6 @@ static void head(struct text_writer *w, const struct run_info *run)
 
 /* ---- the totals ---------------------------------------------------------------------------- */
 
-static void status_counts(struct page *p, const struct report *r)
-{
-	char n[WHEN_TEXT];
-	const char *before = ": ";
-
-	for (unsigned i = 0; i < r->n_by_status && i < STATUSES_SHOWN; i++) {
-		unsigned status = r->by_status[i].status;
-
-		page_say(p, before);
-		page_say(p, count_text(r->by_status[i].count, n));
-		if (status == 0)
-			page_say(p, " without an answer");
-		else
-			page_format(p, " × %u%s", status, status < 400 ? " cut or garbled" : "");
-		before = ", ";
-	}
-}
-
-static void seen_counts(struct page *p, const struct report *r)
-{
-	char n[WHEN_TEXT];
-	const char *before = ": ";
-
-	for (unsigned i = 0; i < r->n_seen_status && i < STATUSES_SHOWN; i++) {
-		page_say(p, before);
-		page_say(p, count_text(r->seen_status[i].count, n));
-		page_format(p, r->seen_status[i].status != 0 ? " × %u" : " without an answer", r->seen_status[i].status);
-		before = ", ";
-	}
-}
-
 static void totals(struct text_writer *w, const struct report *r)
 {
 	struct page *p = &w->p;
@@ -153,13 +122,9 @@ static void totals(struct text_writer *w, const struct report *r)
 		page_format(p, "%s gateway error%s", count_text(r->total_incidents, n), r->total_incidents == 1 ? "" : "s");
 	page_style(p, STYLE_PLAIN);
 	page_format(p, " in %s %s%s", count_text(requests, of), what, requests == 1 ? "" : "s");
-	if (r->total_incidents > 0) {
-		if (requests > 0)
-			page_format(p, " (%s)", percent_text(r->total_incidents, requests, share));
-		status_counts(p, r);
-	} else {
-		seen_counts(p, r);
-	}
+	if (r->total_incidents > 0 && requests > 0)
+		page_format(p, " (%s)", percent_text(r->total_incidents, requests, share));
+	say_statuses(p, r);
 	page_line(p);
 	if (r->healed > 0) {
 		page_format(p, "  %s failed attempt%s made good by a retry: no client saw %s", count_text(r->healed, n),
@@ -359,41 +324,12 @@ static void labelled(struct page *p, const char *label, unsigned indent, bool *f
 	*first = false;
 }
 
-/* "idle_s" is "idle" to people. */
-static const char *spread_name(const char *name, char text[static WHEN_TEXT])
-{
-	size_t n = strlen(name);
-
-	if (n >= 2 && strcmp(name + n - 2, "_s") == 0)
-		n -= 2;
-	if (n >= WHEN_TEXT)
-		n = WHEN_TEXT - 1;
-	for (size_t i = 0; i < n; i++)
-		text[i] = name[i] == '_' ? ' ' : name[i];
-	text[n] = '\0';
-	return text;
-}
-
-/* To the millisecond: "4.998 s" and "5.003 s" are what tells a limit from chance. */
-static const char *measured(int64_t ns, char text[static WHEN_TEXT])
-{
-	if (ns < NS_PER_S)
-		return duration_text(ns, text);
-	(void)snprintf(text, WHEN_TEXT, "%" PRId64 ".%03u s", (int64_t)(ns / NS_PER_S), (unsigned)(ns / NS_PER_MS % 1000));
-	return text;
-}
-
 static void group_spreads(struct page *p, const struct group *g)
 {
-	char name[WHEN_TEXT], low[WHEN_TEXT], mid[WHEN_TEXT], high[WHEN_TEXT];
-
 	for (unsigned i = 0; i < g->n_spreads && g->count > 1; i++) {
-		const struct spread *s = &g->spreads[i];
-
 		page_pad(p, INDENT);
 		page_style(p, STYLE_DIM);
-		page_format(p, "%s: %s to %s, median %s", spread_name(s->name, name), measured(s->min_ns, low),
-		            measured(s->max_ns, high), measured(s->median_ns, mid));
+		say_spread(p, &g->spreads[i]);
 		page_style(p, STYLE_PLAIN);
 		page_line(p);
 	}
@@ -443,14 +379,6 @@ static void in_their_words(struct text_writer *w, const struct incident *i)
 	for (unsigned n = 0; n < i->n_equivalents && n < shown; n++)
 		words_piece(p, &i->equivalents[n], indent, n == 0);
 	page_line(p);
-}
-
-/* Of a client that came through a balancer which says so. */
-static const struct endpoint *proxied_for(const struct incident *i)
-{
-	const struct exchange_fact *f = i->client_exchange != NULL ? i->client_exchange->full : NULL;
-
-	return f != NULL && f->conn.proxied ? &f->conn.proxied_for : NULL;
 }
 
 static void incident_title(struct text_writer *w, const struct incident *i)
@@ -523,26 +451,10 @@ static void incident_full(struct text_writer *w, const struct incident *i)
 	page_line(p);
 }
 
-/* ids are in order, and so is the list */
-static const struct incident *incident_by_id(const struct report *r, uint64_t id)
-{
-	unsigned low = 0, high = r->n_incidents;
-
-	while (low < high) {
-		unsigned mid = low + (high - low) / 2;
-
-		if (r->incidents[mid]->id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < r->n_incidents && r->incidents[low]->id == id ? r->incidents[low] : NULL;
-}
-
 static void others_by_line(struct text_writer *w, const struct report *r, const struct group *g, const struct incident *told)
 {
 	for (unsigned i = 0; i < g->n_incidents; i++) {
-		const struct incident *other = incident_by_id(r, g->incidents[i]);
+		const struct incident *other = report_incident(r, g->incidents[i]);
 
 		if (other == NULL || other == told || !incident_matches(other, w->o.match))
 			continue;
@@ -572,24 +484,10 @@ static void others_by_number(struct page *p, const struct group *g, const struct
 	page_line(p);
 }
 
-/* The first of a group that --match wants. */
-static const struct incident *first_wanted(const struct text_writer *w, const struct report *r, const struct group *g)
-{
-	if (w->o.match == NULL)
-		return g->example;
-	for (unsigned i = 0; i < g->n_incidents; i++) {
-		const struct incident *one = incident_by_id(r, g->incidents[i]);
-
-		if (one != NULL && incident_matches(one, w->o.match))
-			return one;
-	}
-	return NULL;
-}
-
 static void group(struct text_writer *w, const struct report *r, const struct group *g, unsigned number)
 {
 	struct page *p = &w->p;
-	const struct incident *told = first_wanted(w, r, g);
+	const struct incident *told = group_wanted(r, g, w->o.match);
 
 	if (told == NULL && w->o.match != NULL)
 		return;
@@ -676,61 +574,41 @@ static void upstream_table(struct text_writer *w, const struct report *r)
 
 /* ---- what the capture could not show ------------------------------------------------------- */
 
-static void quality_piece(struct page *p, uint64_t n, const char *one, const char *many)
+static void quality_piece(struct page *p, const struct quality_note *note)
 {
-	char count[WHEN_TEXT], text[160];
+	char text[QUALITY_TEXT];
 
-	if (n == 0)
-		return;
-	(void)snprintf(text, sizeof text, "%s %s", count_text(n, count), n == 1 ? one : many);
+	quality_text(note, text);
 	if (p->column + 3 + page_columns(p, text) > p->width) {
 		page_line(p);
 		page_pad(p, 17);
-	} else {
+	} else if (p->column > 17) {
 		page_say(p, " · ");
 	}
 	page_say(p, text);
 }
 
-static void limit(struct page *p, const char *name, uint64_t count, bool *first)
-{
-	if (count == 0)
-		return;
-	page_format(p, "%s%s %" PRIu64, *first ? "Limits reached   " : ", ", name, count);
-	*first = false;
-}
-
 static void limits(struct page *p, const struct report *r)
 {
-	bool first = true;
+	struct limit_counter hit[LIMITS_SHOWN];
+	unsigned n = report_limits(r, hit);
 
-	for (unsigned i = 0; i < r->decode.n_limits; i++)
-		limit(p, r->decode.limits[i].name, r->decode.limits[i].count, &first);
-	limit(p, "incidents_cut", r->incidents_cut, &first);
-	limit(p, "names_dropped", r->names_dropped, &first);
-	if (!first)
+	for (unsigned i = 0; i < n; i++)
+		page_format(p, "%s%s %" PRIu64, i == 0 ? "Limits reached   " : ", ", hit[i].name, hit[i].count);
+	if (n > 0)
 		page_line(p);
 }
 
 static void quality(struct text_writer *w, const struct report *r, const struct run_info *run)
 {
 	struct page *p = &w->p;
-	const struct source_counters *c = &run->counters;
-	char n[WHEN_TEXT];
+	struct quality_note notes[QUALITY_NOTES];
+	unsigned n = quality_notes(r, run, notes);
 
 	page_styled(p, STYLE_BOLD, "Capture quality");
 	page_pad(p, 17);
-	page_format(p, "%s dropped", count_text(c->kernel_dropped + c->interface_dropped, n));
-	page_format(p, " · %s truncated", count_text(c->truncated, n));
-	quality_piece(p, r->decode.left_out, "packet left out, as asked", "packets left out, as asked");
-	quality_piece(p, r->decode.joined_late, "connection began before the capture", "connections began before the capture");
-	quality_piece(p, r->decode.encrypted_without_keys, "TLS connection without keys (--keylog)", "TLS connections without keys (--keylog)");
-	quality_piece(p, r->decode.tcp_gaps, "byte acknowledged but never captured", "bytes acknowledged but never captured");
-	quality_piece(p, r->decode.undecodable_packets, "packet undecodable", "packets undecodable");
-	quality_piece(p, r->decode.conflicting_segments, "TCP segment with other bytes than before", "TCP segments with other bytes than before");
-	quality_piece(p, c->time_went_back, "time stamp out of order", "time stamps out of order");
-	quality_piece(p, c->seconds_blind, "second without the interface", "seconds without the interface");
-	quality_piece(p, r->decode.evicted, "connection given up for want of memory", "connections given up for want of memory");
+	for (unsigned i = 0; i < n; i++)
+		quality_piece(p, &notes[i]);
 	page_line(p);
 	limits(p, r);
 	for (unsigned i = 0; i < r->n_blind; i++) {

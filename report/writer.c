@@ -16,7 +16,7 @@ unsigned writers(const struct writer **all)
 const struct writer *writer_named(const char *name)
 {
 	for (unsigned i = 0; i < N_WRITERS; i++)
-		if (strcmp(rows[i].name, name) == 0)
+		if (strcmp(rows[i].name, name) == 0 || strcmp(rows[i].suffix + 1, name) == 0)
 			return &rows[i];
 	return NULL;
 }
@@ -73,4 +73,34 @@ bool incident_matches(const struct incident *i, const char *text)
 		if (i->attempts[a].view != NULL && view_matches(i->attempts[a].view, text))
 			return true;
 	return false;
+}
+
+/* ---- finding one's way in a report ---------------------------------------------------------- */
+
+const struct incident *report_incident(const struct report *r, uint64_t id)
+{
+	unsigned low = 0, high = r->n_incidents;        /* ids are in order, and so is the list */
+
+	while (low < high) {
+		unsigned mid = low + (high - low) / 2;
+
+		if (r->incidents[mid]->id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < r->n_incidents && r->incidents[low]->id == id ? r->incidents[low] : NULL;
+}
+
+const struct incident *group_wanted(const struct report *r, const struct group *g, const char *match)
+{
+	if (match == NULL)
+		return g->example;
+	for (unsigned i = 0; i < g->n_incidents; i++) {
+		const struct incident *one = report_incident(r, g->incidents[i]);
+
+		if (one != NULL && incident_matches(one, match))
+			return one;
+	}
+	return NULL;
 }

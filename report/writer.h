@@ -59,7 +59,7 @@ struct writer {
 	} *ops;
 };
 
-const struct writer *writer_named(const char *name);            /* NULL: none */
+const struct writer *writer_named(const char *name);            /* or its ending without the dot; NULL: none */
 const struct writer *writer_for_file(const char *path);         /* by its ending; NULL: none */
 unsigned writers(const struct writer **rows);
 
@@ -67,6 +67,10 @@ unsigned writers(const struct writer **rows);
 bool incident_matches(const struct incident *i, const char *text);
 bool view_matches(const struct exchange_view *v, const char *text);
 
-extern const struct writer_ops writer_text, writer_line, writer_json, writer_ndjson;
+const struct incident *report_incident(const struct report *r, uint64_t id);    /* NULL: not kept */
+/* The group's first incident that --match wants; NULL: none that was kept. */
+const struct incident *group_wanted(const struct report *r, const struct group *g, const char *match);
+
+extern const struct writer_ops writer_text, writer_line, writer_json, writer_ndjson, writer_html;
 
 #endif

@@ -29,6 +29,31 @@ TEST(what_prints_stays)
 	CHECK_STR(wire(""), "");
 }
 
+static const char *in_html(const char *raw)
+{
+	static char text[4096];
+	struct out *o = out_memory();
+	struct span rest = span_text(raw), s;
+	struct escaped one;
+	struct err e = { 0 };
+
+	while (escape_next(&rest, 0, &one))
+		escape_html(o, &one);
+	out_flush(o);
+	s = span_first(out_written(o), sizeof text - 1);
+	memcpy(text, s.at, s.len);
+	text[s.len] = '\0';
+	(void)out_close(o, &e);
+	return text;
+}
+
+TEST(nothing_begins_a_tag_or_ends_an_attribute)
+{
+	CHECK_STR(in_html("<a href='x\" onload=\"y'>&amp;"), "&lt;a href=&#39;x&quot; onload=&quot;y&#39;&gt;&amp;amp;");
+	CHECK_STR(in_html("\x1b<\xff\xe2\x80\xae"), "\\x1b&lt;\\xff\\u{202e}");
+	CHECK_STR(in_html("caf\xc3\xa9"), "caf\xc3\xa9");
+}
+
 TEST(what_a_terminal_acts_on_does_not)
 {
 	CHECK_STR(wire("\x1b[31mred\x1b]0;title\x07"), "\\x1b[31mred\\x1b]0;title\\x07");
