@@ -863,10 +863,10 @@ static void ndjson_exchange(void *self, const struct exchange_view *v)
 	line_end(w);
 }
 
-static void incident_line(struct json_writer *w, const struct incident *i, const struct run_info *run)
+static void incident_line(void *self, const struct incident *i, const struct run_info *run)
 {
-	if (!incident_matches(i, w->o.match))
-		return;
+	struct json_writer *w = self;
+
 	line_begin(w, "incident");
 	incident(w, i, run);
 	line_end(w);
@@ -876,16 +876,14 @@ static void ndjson_incident(void *self, const struct incident *i)
 {
 	struct json_writer *w = self;
 
-	if (w->o.live)
-		incident_line(w, i, NULL);
+	incident_closed(&w->o, i, incident_line, w);
 }
 
 static void ndjson_end(void *self, const struct report *r, const struct run_info *run)
 {
 	struct json_writer *w = self;
 
-	for (unsigned i = 0; i < r->n_incidents && !w->o.live; i++)
-		incident_line(w, r->incidents[i], run);
+	incidents_at_end(&w->o, r, run, incident_line, w);
 	line_begin(w, "summary");
 	overview(&w->j, r, run);
 	names(w, r);

@@ -16,7 +16,7 @@ void json_init(struct json *j, struct out *o, unsigned deep)
 	j->out = o;
 	j->depth = 0;
 	j->deep = deep;
-	j->in_html = false;
+	j->in_html = j->no_hex = false;
 	j->any[0] = false;
 }
 
@@ -193,7 +193,7 @@ static void hex_beside(struct json *j, const char *key, struct span raw)
 void json_bytes(struct json *j, const char *key, struct span raw)
 {
 	before(j, key);
-	if (!quoted(j, raw) && key != NULL)
+	if (!quoted(j, raw) && key != NULL && !j->no_hex)
 		hex_beside(j, key, raw);
 }
 

@@ -20,6 +20,7 @@ struct json {
 	struct out *out;
 	unsigned depth, deep;
 	bool     in_html;               /* within a <script>: < > & as \u escapes */
+	bool     no_hex;                /* others' formats: no NAME_hex beside what is no UTF-8 */
 	bool     any[JSON_DEPTH + 1];   /* something was written at this depth */
 	char     close[JSON_DEPTH];
 };

@@ -75,6 +75,19 @@ bool incident_matches(const struct incident *i, const char *text)
 	return false;
 }
 
+void incident_closed(const struct writer_options *o, const struct incident *i, tell_fn *tell, void *self)
+{
+	if (o->live && incident_matches(i, o->match))
+		tell(self, i, NULL);
+}
+
+void incidents_at_end(const struct writer_options *o, const struct report *r, const struct run_info *run, tell_fn *tell, void *self)
+{
+	for (unsigned i = 0; i < r->n_incidents && !o->live; i++)
+		if (incident_matches(r->incidents[i], o->match))
+			tell(self, r->incidents[i], run);
+}
+
 /* ---- finding one's way in a report ---------------------------------------------------------- */
 
 const struct incident *report_incident(const struct report *r, uint64_t id)

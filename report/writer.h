@@ -71,6 +71,12 @@ const struct incident *report_incident(const struct report *r, uint64_t id);    
 /* The group's first incident that --match wants; NULL: none that was kept. */
 const struct incident *group_wanted(const struct report *r, const struct group *g, const char *match);
 
-extern const struct writer_ops writer_text, writer_line, writer_json, writer_ndjson, writer_html;
+/* For a writer of one piece an incident: they are told as they close where the capture is live, else at the end. */
+typedef void tell_fn(void *self, const struct incident *i, const struct run_info *run);         /* run: NULL while live */
+void incident_closed(const struct writer_options *o, const struct incident *i, tell_fn *tell, void *self);
+void incidents_at_end(const struct writer_options *o, const struct report *r, const struct run_info *run, tell_fn *tell, void *self);
+
+extern const struct writer_ops writer_text, writer_line, writer_json, writer_ndjson, writer_html, writer_markdown, writer_csv,
+                               writer_ecs, writer_otlp, writer_har, writer_prom;
 
 #endif
