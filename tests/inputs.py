@@ -56,7 +56,7 @@ def whole(report_):
     """The report but for what tells of the files themselves, which every form changes."""
     def walk(v):
         if isinstance(v, dict):
-            return {k: walk(x) for k, x in v.items() if k not in ("file", "frame")}
+            return {k: walk(x) for k, x in v.items() if k not in ("file", "frame", "command")}
         return [walk(x) for x in v] if isinstance(v, list) else v
 
     r = dict(report_)
