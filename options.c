@@ -566,6 +566,50 @@ static enum err_code take_symptom(struct taking *t)
 	return ERR_OK;
 }
 
+static enum err_code take_cause(struct taking *t)
+{
+	struct span list = span_text(t->arg), item;
+
+	memset(t->o->causes_unwanted, true, sizeof t->o->causes_unwanted);
+	while (next_item(&list, &item)) {
+		unsigned c = 0;
+
+		while (c < CAUSE_COUNT && !span_is(item, cause_row(c)->name))
+			c++;
+		if (c == CAUSE_COUNT)
+			return wrong(t, "one of them is no cause (--list-causes)");
+		t->o->causes_unwanted[c] = false;
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_fault(struct taking *t)
+{
+	struct span list = span_text(t->arg), item;
+
+	t->o->faults_unwanted = UINT32_MAX;
+	while (next_item(&list, &item)) {
+		unsigned f = 0;
+
+		while (f < FAULT_COUNT && !span_is(item, fault_name(f)))
+			f++;
+		if (f == FAULT_COUNT)
+			return wrong(t, "wants upstream, gateway, network, configuration, client or unknown");
+		t->o->faults_unwanted &= ~(1u << f);
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_min_confidence(struct taking *t)
+{
+	unsigned c = CONFIDENCE_LOW;
+
+	while (c <= CONFIDENCE_HIGH && strcmp(t->arg, confidence_name(c)) != 0)
+		c++;
+	t->o->least_confidence = (uint8_t)c;
+	return c <= CONFIDENCE_HIGH ? ERR_OK : wrong(t, "wants low, medium or high");
+}
+
 static enum err_code take_check_coding(struct taking *t)
 {
 	t->o->check_coding = true;

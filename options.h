@@ -37,6 +37,9 @@ struct options {
 	struct limit_option *limits; unsigned n_limits;
 	uint8_t  status_wanted[600];
 	uint32_t symptoms;
+	bool     causes_unwanted[CAUSE_COUNT];
+	uint32_t faults_unwanted;
+	uint8_t  least_confidence;
 	bool     exchanges;
 	const char *match;
 	const struct writer *format;    /* -T; NULL: not given */

@@ -526,11 +526,12 @@ static enum err_code begin_report(struct run *r, struct err *e)
 		.gateways = o->gateways, .n_gateways = o->n_gateways, .upstreams = o->upstreams, .n_upstreams = o->n_upstreams,
 		.limits = o->limits, .n_limits = o->n_limits, .symptoms = o->symptoms,
 		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .filter = o->filter, .names = r->names,
-		.max_incidents = LIMIT_INCIDENTS,
+		.max_incidents = LIMIT_INCIDENTS, .faults_unwanted = o->faults_unwanted, .least_confidence = o->least_confidence,
 	};
 	struct report_events events = { r, tell_exchange, tell_incident };
 
 	memcpy(options.status_wanted, o->status_wanted, sizeof options.status_wanted);
+	memcpy(options.causes_unwanted, o->causes_unwanted, sizeof options.causes_unwanted);
 	r->builder = report_new(&options, &events, e);
 	return r->builder != NULL ? ERR_OK : err_set(e, ERR_MEMORY, "no memory");
 }

@@ -31,6 +31,8 @@ struct report_builder {
 	struct arena arena; /* of the report's own texts */
 };
 
+/* --cause, --fault, --min-confidence. What an incident is may change until it was judged for the last time. */
+bool incident_wanted(const struct report_options *o, const struct incident *i);
 /* Lists and counts for the writers; all incidents have been judged for the last time. */
 void builder_fill(struct report_builder *b);
 

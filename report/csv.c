@@ -1,4 +1,5 @@
-/* csv.c - one row an incident, for spreadsheets (RFC 4180), as they close where the capture is live
+/* csv.c - one row an incident, for spreadsheets (RFC 4180, but that lines end in a line feed alone), as they close where the
+ * capture is live
  *
  * Every cell is quoted, and one that a spreadsheet would take for a formula has an apostrophe before it.
  */
@@ -15,7 +16,7 @@ struct csv { struct out *out; struct writer_options o; bool any; };
 
 static const char columns[] =
 	"id,time,cause,family,fault,confidence,symptom,status,status_source,client,gateway,product,upstream,method,authority,target,version,"
-	"attempts,packet,summary,advice,filter,group\r\n";
+	"attempts,packet,summary,advice,filter,group\n";
 
 static void cell(struct csv *w, struct span s, unsigned flags)
 {
@@ -102,7 +103,7 @@ static void row(void *self, const struct incident *i, const struct run_info *run
 	words(w, i->n_advice > 0 ? i->advice[0] : "");
 	words(w, i->filter);
 	number(w, i->group);
-	out_text(w->out, "\r\n");
+	out_char(w->out, '\n');
 	if (w->o.flush)
 		out_flush(w->out);
 }

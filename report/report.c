@@ -108,9 +108,11 @@ static unsigned max_incidents(const struct report_builder *b)
 /* What is too much to keep is judged and counted. */
 static void count_only(struct report_builder *b, struct found *x)
 {
-	b->cut++;
-	b->cut_by_cause[x->incident->cause]++;
-	grouping_add(b->grouping, x->incident, false);
+	if (incident_wanted(&b->options, x->incident)) {
+		b->cut++;
+		b->cut_by_cause[x->incident->cause]++;
+		grouping_add(b->grouping, x->incident, false);
+	}
 	found_free(&b->correlation, x);
 }
 
@@ -131,7 +133,7 @@ static void found_one(void *ctx, struct matter *m)
 		return;
 	}
 	x->incident->id = ++b->told;
-	if (b->options.live && b->events.incident != NULL)
+	if (b->options.live && b->events.incident != NULL && incident_wanted(&b->options, x->incident))
 		b->events.incident(b->events.ctx, x->incident);
 	if (b->n_found >= max_incidents(b) || !found_room(b)) {
 		count_only(b, x);

@@ -22,6 +22,9 @@ struct report_options {
 	const struct limit_option *limits; unsigned n_limits;
 	uint8_t  status_wanted[600];            /* [status] != 0: an incident by itself (--status) */
 	uint32_t symptoms;                      /* bit per enum symptom */
+	bool     causes_unwanted[CAUSE_COUNT];  /* --cause: incidents of the others are not told, nor counted */
+	uint32_t faults_unwanted;               /* bit per enum fault */
+	uint8_t  least_confidence;              /* enum confidence */
 	bool     exchanges;                     /* --exchanges: exchange events are wanted */
 	bool     live;                          /* incidents are told as they close */
 	const char *filter;                     /* BPF text, for a hint; NULL: none */

@@ -20,6 +20,11 @@ static int compare_found(const void *a, const void *b)
 	       ((*x)->incident->id < (*y)->incident->id);
 }
 
+bool incident_wanted(const struct report_options *o, const struct incident *i)
+{
+	return !o->causes_unwanted[i->cause] && (o->faults_unwanted >> i->fault & 1) == 0 && i->confidence >= o->least_confidence;
+}
+
 static void list_incidents(struct report_builder *b)
 {
 	struct report *r = &b->report;
@@ -32,9 +37,11 @@ static void list_incidents(struct report_builder *b)
 	for (unsigned i = 0; i < b->n_found; i++) {
 		struct incident *x = b->found[i]->incident;
 
-		if (!b->options.live)
-			x->id = i + 1;
+		if (!incident_wanted(&b->options, x))
+			continue;
 		r->incidents[r->n_incidents++] = x;
+		if (!b->options.live)
+			x->id = r->n_incidents;
 		r->by_cause[x->cause]++;
 	}
 	for (unsigned c = 0; c < CAUSE_COUNT; c++)

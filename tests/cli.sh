@@ -136,6 +136,9 @@ ok "an unknown option" usage_error --nonsense --nonsense
 ok "an option without its value" usage_error "--read wants FILE" -r
 ok "a number out of range" usage_error "--threads 99" -j 99 -r "$work/empty.pcap"
 ok "an unknown format" usage_error "--format xml" -T xml -r "$work/empty.pcap"
+ok "an unknown cause" usage_error "--cause keepalive" --cause keepalive-race,keepalive -r "$work/empty.pcap"
+ok "an unknown fault" usage_error "--fault me" --fault me -r "$work/empty.pcap"
+ok "an unknown confidence" usage_error "--min-confidence sure" --min-confidence sure -r "$work/empty.pcap"
 ok "a file as a trailing word" usage_error "did you mean -r $work/empty.pcap?" "$work/empty.pcap"
 ok "files and interfaces together" usage_error "exclude each other" -r "$work/empty.pcap" -i lo
 ok "a bad filter" usage_error "prot 80" -r "$work/empty.pcap" prot 80
