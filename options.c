@@ -1080,3 +1080,159 @@ void options_manual(struct out *out)
 			manual_row(out, &rows[i]);
 	}
 }
+
+/* ---- completion in shells ------------------------------------------------------------------- */
+
+enum completes { COMPLETES_NOTHING, COMPLETES_FILES, COMPLETES_INTERFACES, COMPLETES_WORDS };
+
+static enum completes completes(const struct row *r)
+{
+	static const char *const words[] = { "format", "cause", "fault", "min-confidence", "symptom", "explain", "color", "sandbox", "time" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(r->name, words[i]) == 0)
+			return COMPLETES_WORDS;
+	if (strcmp(r->argument, "FILE") == 0)
+		return COMPLETES_FILES;
+	return strcmp(r->argument, "IF") == 0 ? COMPLETES_INTERFACES : COMPLETES_NOTHING;
+}
+
+/* What --NAME takes, a space before each. */
+static void completion_words(struct out *out, const char *name)
+{
+	static const struct { const char *name, *words; } fixed[] = {
+		{ "min-confidence", " low medium high" }, { "color", " auto always never" }, { "sandbox", " auto strict off" }, { "time", " ud ad u r" },
+	};
+	const struct writer *formats;
+	unsigned n = writers(&formats);
+
+	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+		if (strcmp(name, fixed[i].name) == 0)
+			out_text(out, fixed[i].words);
+	for (unsigned i = 0; i < n && strcmp(name, "format") == 0; i++)
+		out_format(out, " %s", formats[i].name);
+	for (unsigned c = 0; c < CAUSE_COUNT && (strcmp(name, "cause") == 0 || strcmp(name, "explain") == 0); c++)
+		out_format(out, " %s", cause_row(c)->name);
+	for (unsigned f = 0; f < FAULT_COUNT && strcmp(name, "fault") == 0; f++)
+		out_format(out, " %s", fault_name(f));
+	for (unsigned k = 0; k <= SYMPTOM_CLIENT_ABORT && strcmp(name, "symptom") == 0; k++)
+		out_format(out, " %s", symptom_name(k));
+}
+
+static bool completed(const struct row *r)
+{
+	return r->section == NULL && r->help != NULL;
+}
+
+static void bash_case(struct out *out, const struct row *r)
+{
+	if (r->short_name != 0)
+		out_format(out, "    -%c|--%s) ", r->short_name, r->name);
+	else
+		out_format(out, "    --%s) ", r->name);
+	switch (completes(r)) {
+	case COMPLETES_FILES:
+		out_text(out, "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")");
+		break;
+	case COMPLETES_INTERFACES:
+		out_text(out, "mapfile -t COMPREPLY < <(compgen -W \"any $(command ls /sys/class/net 2>/dev/null)\" -- \"$cur\")");
+		break;
+	case COMPLETES_WORDS:
+		out_text(out, "mapfile -t COMPREPLY < <(compgen -W \"");
+		completion_words(out, r->name);
+		out_text(out, "\" -- \"$cur\")");
+		break;
+	case COMPLETES_NOTHING:
+		break;
+	}
+	out_text(out, completes(r) == COMPLETES_NOTHING ? "return ;;\n" : "; return ;;\n");
+}
+
+void completion_bash(struct out *out)
+{
+	out_text(out, "# bash completion for why502, made of its own table of options\n_why502() {\n    local cur=${COMP_WORDS[COMP_CWORD]}\n"
+	              "    COMPREPLY=()\n    case ${COMP_WORDS[COMP_CWORD-1]} in\n");
+	for (unsigned i = 0; i < N_ROWS; i++)
+		if (completed(&rows[i]) && rows[i].argument != NULL)
+			bash_case(out, &rows[i]);
+	out_text(out, "    esac\n    mapfile -t COMPREPLY < <(compgen -W \"");
+	for (unsigned i = 0; i < N_ROWS; i++)
+		if (completed(&rows[i]))
+			out_format(out, " --%s", rows[i].name);
+	out_text(out, "\" -- \"$cur\")\n}\ncomplete -F _why502 why502\n");
+}
+
+/* Within single quotes; zsh's specs have a meaning for brackets and colons too. */
+static void quoted_help(struct out *out, const char *text, bool zsh)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\'')
+			out_text(out, zsh ? "'\\''" : "\\'");
+		else if (zsh && strchr("[]:", *text) != NULL)
+			out_format(out, "\\%c", *text);
+		else
+			out_char(out, *text);
+	}
+}
+
+static void zsh_row(struct out *out, const struct row *r)
+{
+	if (r->short_name != 0)
+		out_format(out, "    '*'{-%c,--%s}'[", r->short_name, r->name);
+	else
+		out_format(out, "    '*--%s[", r->name);
+	quoted_help(out, r->help, true);
+	out_char(out, ']');
+	if (r->argument != NULL) {
+		out_char(out, ':');
+		quoted_help(out, r->argument, true);
+		out_char(out, ':');
+		if (completes(r) == COMPLETES_FILES)
+			out_text(out, "_files");
+		if (completes(r) == COMPLETES_INTERFACES)
+			out_text(out, "_net_interfaces");
+		if (completes(r) == COMPLETES_WORDS) {
+			out_char(out, '(');
+			completion_words(out, r->name);
+			out_char(out, ')');
+		}
+	}
+	out_text(out, "' \\\n");
+}
+
+void completion_zsh(struct out *out)
+{
+	out_text(out, "#compdef why502\n# made of why502's own table of options\n_arguments -s \\\n");
+	for (unsigned i = 0; i < N_ROWS; i++)
+		if (completed(&rows[i]))
+			zsh_row(out, &rows[i]);
+	out_text(out, "    '*:BPF filter:'\n");
+}
+
+static void fish_row(struct out *out, const struct row *r)
+{
+	out_text(out, "complete -c why502");
+	if (r->short_name != 0)
+		out_format(out, " -s %c", r->short_name);
+	out_format(out, " -l %s", r->name);
+	if (r->argument != NULL)
+		out_text(out, completes(r) == COMPLETES_FILES ? " -r -F" : " -x");
+	if (r->argument != NULL && completes(r) == COMPLETES_INTERFACES)
+		out_text(out, " -a 'any (command ls /sys/class/net)'");
+	if (r->argument != NULL && completes(r) == COMPLETES_WORDS) {
+		out_text(out, " -a '");
+		completion_words(out, r->name);
+		out_char(out, '\'');
+	}
+	out_text(out, " -d '");
+	quoted_help(out, r->help, false);
+	out_text(out, "'\n");
+}
+
+void completion_fish(struct out *out)
+{
+	out_text(out, "# fish completion for why502, made of its own table of options\ncomplete -c why502 -f\n");
+	for (unsigned i = 0; i < N_ROWS; i++)
+		if (completed(&rows[i]))
+			fish_row(out, &rows[i]);
+}

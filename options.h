@@ -61,6 +61,11 @@ void options_free(struct options *o);
 void options_help(struct out *o);               /* one screen, from options.def */
 void options_manual(struct out *o);             /* the manual page's part, in man(7) */
 
+/* What shells complete, each in its own language. */
+void completion_bash(struct out *out);
+void completion_zsh(struct out *out);
+void completion_fish(struct out *out);
+
 /* "10.0.0.1", "10.0.0.1:80", "2001:db8::1", "[2001:db8::1]:80". */
 bool endpoint_parse(struct span text, struct endpoint *e);
 /* Digits only, no sign, no overflow. */

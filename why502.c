@@ -868,12 +868,12 @@ static enum exit_status list_interfaces(struct out *o)
 	return EXIT_TROUBLE;
 }
 
-/* docs/why502.1 holds these between marks; tests/cli.sh compares. */
+/* docs/why502.1 holds the first four between marks (tests/cli.sh compares); the others are installed as files of their own. */
 static enum exit_status print_manual(const char *part, struct out *o)
 {
 	static const struct { const char *name; void (*print)(struct out *o); } parts[] = {
 		{ "options", options_manual }, { "formats", manual_formats }, { "causes", manual_causes },
-		{ "products", manual_products },
+		{ "products", manual_products }, { "bash", completion_bash }, { "zsh", completion_zsh }, { "fish", completion_fish },
 	};
 
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -882,7 +882,7 @@ static enum exit_status print_manual(const char *part, struct out *o)
 			return EXIT_NOTHING;
 		}
 	}
-	complain("--print-manual: wants options, formats, causes or products");
+	complain("--print-manual: wants options, formats, causes, products, bash, zsh or fish");
 	return EXIT_USAGE;
 }
 

@@ -156,5 +156,21 @@ ok "SIGINT: reports and ends" stops_and_reports INT
 ok "SIGTERM: reports and ends" stops_and_reports TERM
 ok "names with -N alone; the last of -N and -n counts" names_on_request
 ok "file names are escaped" escapes_file_names
+completes() {
+    bash -c 'eval "$("$0" --print-manual bash)" && COMP_WORDS=(why502 "$@") && COMP_CWORD=$# && _why502 2>/dev/null && echo "${COMPREPLY[@]}"' "$why502" "$@"
+}
+completion_is() {
+    wanted=$1
+    shift
+    [ "$(completes "$@")" = "$wanted" ] || { completes "$@"; return 1; }
+}
+shell_reads() { "$why502" --print-manual "$1" >"$work/completion.$1" && "$1" -n "$work/completion.$1"; }
+ok "bash completes options" completion_is "--min-confidence --match --max-memory" --m
+ok "bash completes formats" completion_is "html har" -T h
+ok "bash completes causes" completion_is "keepalive-race" --cause keep
+for shell in bash zsh fish; do
+    if command -v $shell >/dev/null; then ok "$shell reads its completions" shell_reads $shell
+    else skip "$shell reads its completions" "no $shell"; fi
+done
 ok "the manual page says what the program says" manual_is_true
 done_testing
