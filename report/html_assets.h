@@ -2,7 +2,7 @@
 #ifndef WHY502_HTML_ASSETS_H
 #define WHY502_HTML_ASSETS_H
 
-#define HTML_STYLE_SHA256 "sha256-r+7VuLVfdSYi4MM7/9v24Io3VBHZbk+uhtrhnpvraLY="
+#define HTML_STYLE_SHA256 "sha256-ERZR63OdjPFb2JaAnbpYXtbVWXAhrKoBJ2racne+InQ="
 static const char *const html_style[] = {
 	":root{color-scheme:light dark;--bg:#fbfbf9;--card:#fff;--ink:#1c1f23;--dim:#5a6169;--line:#dcdedb;--soft:#f1f2ee;--link:#1d5a9e;--bad:#a3232a;--good:#23683f;--fair:#7d5200;--mark:#fff4d6;--edge:#c98a00;--c0:#2563a8;--c1:#b3541e;--c2:#2f7d4f;--c3:#8a3f8f;--c4:#a5282c;--c5:#6b6b1f;--c6:#1c7c86;--c7:#6a6f76}\n",
 	"@media (prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1b1f23;--ink:#e6e8ea;--dim:#a3abb3;--line:#343a41;--soft:#23282d;--link:#8dbcf2;--bad:#ff9a94;--good:#8bd3a4;--fair:#efc26a;--mark:#3a3016;--edge:#e3ac35;--c0:#7fb2ee;--c1:#f0a36b;--c2:#79c99a;--c3:#d39ad8;--c4:#f28b8b;--c5:#c9c86a;--c6:#6cc7d2;--c7:#a5abb3}}\n",
@@ -96,7 +96,7 @@ static const char *const html_style[] = {
 	"ul.plain li{margin:.15rem 0}\n",
 	"#zone{margin-left:auto;display:flex;gap:.3rem}\n",
 	"@media (max-width:40rem){h1{font-size:1.5rem}.steps li{grid-template-columns:3rem 1fr}.steps li>span:last-child{grid-column:1/-1}.say{flex-direction:column;gap:.15rem}.say>span{flex:none}.say>code{width:100%}.facts{grid-template-columns:1fr}.facts dd{margin-bottom:.4rem}article{padding:.9rem}#zone{margin-left:0}}\n",
-	"@media print{@page{size:A4;margin:14mm}:root{color-scheme:light;--bg:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--soft:#f3f3f3;--link:#000;--bad:#8a1218;--good:#1d5633;--fair:#6b4700;--mark:#fff1c9;--edge:#b57a00;--c0:#2563a8;--c1:#b3541e;--c2:#2f7d4f;--c3:#8a3f8f;--c4:#a5282c;--c5:#6b6b1f;--c6:#1c7c86;--c7:#6a6f76}body{font-size:10.5pt}header,main,footer{max-width:none;padding-left:0;padding-right:0}.say button,.skip,#zone,.tools{display:none}.wide,.ladder{overflow:visible}table{font-size:8pt}th,td{padding:.22rem .4rem}thead th,tbody th,td.t{white-space:normal}.spark{width:4rem;height:.9rem}.ladder svg{max-width:100%;height:auto}article{border:0;border-top:1px solid var(--line);border-radius:0;padding:.8rem 0}.ladder,.do,tr,.steps li,.chart{break-inside:avoid}h2,h3,h4{break-after:avoid}a{text-decoration:none}svg,.do,.key{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n",
+	"@media print{@page{size:A4;margin:14mm}:root{color-scheme:light;--bg:#fff;--card:#fff;--ink:#000;--dim:#444;--line:#bbb;--soft:#f3f3f3;--link:#000;--bad:#8a1218;--good:#1d5633;--fair:#6b4700;--mark:#fff1c9;--edge:#b57a00;--c0:#2563a8;--c1:#b3541e;--c2:#2f7d4f;--c3:#8a3f8f;--c4:#a5282c;--c5:#6b6b1f;--c6:#1c7c86;--c7:#6a6f76}body{font-size:10.5pt}header,main,footer{max-width:none;padding-left:0;padding-right:0}.say button,.skip,#zone,.tools{display:none}.wide,.ladder{overflow:visible}table{font-size:8pt}th,td{padding:.22rem .4rem}thead th,tbody th,td.t{white-space:normal}thead th{font-size:8pt}.spark{width:4rem;height:.9rem}.ladder svg{max-width:100%;height:auto}article{border:0;border-top:1px solid var(--line);border-radius:0;padding:.8rem 0}.ladder,.do,tr,.steps li,.chart{break-inside:avoid}h2,h3,h4{break-after:avoid}a{text-decoration:none}svg,.do,.key{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n",
 };
 
 #define HTML_SCRIPT_SHA256 "sha256-wY3LmQrOM7POcR2Tlc8rkd9oPLv+LxVA6hCcxwHM+Ro="

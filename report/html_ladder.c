@@ -126,7 +126,7 @@ static void arrow(struct drawing *d, const struct step *s, unsigned y)
 	else
 		tip(d, to, y, rightward);
 	text(d, s->decisive ? "h" : "", rightward ? "start" : "end", rightward ? from + 12 : from - 12, y - 6, s->label,
-	     (d->gap - 34) / CHARACTER);
+	     (d->gap - 34 - (s->lost ? whole / 6 : 0)) / CHARACTER);
 }
 
 static void step_row(struct drawing *d, const struct step *s)
