@@ -338,7 +338,7 @@ bool front_is_plain(const struct round *r, const struct kept *u)
 	return u->back != NO_GATEWAY && r->c->roles->gateways[u->back].plain;
 }
 
-static bool is_client(struct round *r, struct kept *k)
+bool is_client(struct round *r, struct kept *k)
 {
 	const struct exchange_fact *f = (const void *)k->fact;
 

@@ -16,6 +16,7 @@ enum {
 	EVENTS_FIRST = 16, /* a ring's first size; doubled while the budget lasts */
 	EVENTS_MAX = 4096,
 	EVENTS_BUDGET = 96 * 1024, /* entries in all rings together: 2.3 MiB */
+	EVENTS_RESERVE = EVENTS_BUDGET / 4, /* of them, for rings that have none: a server is met late */
 	IDLE_SAMPLES = 64,
 	REUSE_CANDIDATES = 4,
 	QUEUE_EVENTS = 64,
@@ -80,9 +81,10 @@ struct learned {
 static bool events_grow(struct learned *l, struct events *e)
 {
 	uint32_t size = e->size == 0 ? EVENTS_FIRST : e->size * 2;
+	uint32_t left = e->size == 0 ? 0 : EVENTS_RESERVE;
 	struct event *at;
 
-	if (size > EVENTS_MAX || size - e->size > l->budget)
+	if (size > EVENTS_MAX || size - e->size + left > l->budget)
 		return false;
 	at = realloc(e->at, size * sizeof *at);
 	if (at == NULL)

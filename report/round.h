@@ -46,6 +46,8 @@ struct heard { /* a brief, as ruling out sees it */
 
 /* correlate.c */
 bool try_is(const struct kept *k); /* a try at an upstream, not a question for one */
+/* Is this a client's failed request, not told yet? */
+bool is_client(struct round *r, struct kept *k);
 void matter_begin(const struct round *r, struct matter *m, struct kept *client);
 void matter_path(struct matter *m, const struct endpoint *front);
 /* Into its place in time; taken. */

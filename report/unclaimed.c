@@ -3,7 +3,10 @@
 #include "gateways.h"
 #include "round.h"
 
-enum { UNTOLD_S = 2 }; /* a try that nobody has claimed by then is nobody's */
+enum {
+	UNTOLD_S = 2,      /* a try that nobody has claimed by then is nobody's; */
+	CLAIMED_BY_S = 140 /* in a file by then, as long as a request without a try waits for one */
+};
 
 /* ---- seen from the upstream side alone ---------------------------------------------------- */
 
@@ -145,20 +148,28 @@ static bool tell_masked(struct round *r, struct kept *u)
 	return true;
 }
 
+/* Files are told as late as memory allows: its request may end long after it. */
+static bool may_be_claimed(const struct round *r, const struct kept *u)
+{
+	return !r->final && !r->c->options->live && r->c->store->lists[LIST_MAIN].bytes < KEPT_BYTES / 2 &&
+	       u->last.time_ns + CLAIMED_BY_S * NS_PER_S > r->until_ns;
+}
+
 static void settle_unclaimed(struct round *r, struct kept *u)
 {
 	struct served *s = roles_served(r->c->roles, &u->end[SERVER]);
 
 	if (tell_masked(r, u))
 		return;
-	u->upstream_state = STATE_ASIDE;
 	if (heard_healed(r, u) >= 0) {
 		u->upstream_state = STATE_HEALED;
 		r->c->healed++;
 		if (s != NULL)
 			s->healed++;
-	} else if (s != NULL) {
-		s->health_checks++;
+	} else if (!may_be_claimed(r, u)) {
+		u->upstream_state = STATE_ASIDE;
+		if (s != NULL)
+			s->health_checks++;
 	}
 }
 
@@ -189,9 +200,13 @@ void settle_tries(struct round *r)
 				continue; /* a client's request, told as such */
 			if (u->front != NO_GATEWAY && u->back == NO_GATEWAY)
 				continue; /* a client's connection to a gateway */
+			if (u->back == NO_GATEWAY && is_client(r, u))
+				continue; /* that may wait longer: for a try of its own */
+			if (!r->final && request_waits(r, u))
+				continue;
 			if (front_is_plain(r, u))
 				settle_unclaimed(r, u);
-			else if (r->final || !request_waits(r, u))
+			else
 				tell_one_sided(r, u);
 		}
 }
