@@ -381,6 +381,15 @@ static enum err_code take_keylog(struct taking *t)
 	return words_add(&t->o->keylogs, t->arg, t->e);
 }
 
+#ifdef HAVE_OPENSSL
+static enum err_code take_rsa_key(struct taking *t)
+{
+	if (access(t->arg, R_OK) != 0)
+		return wrong(t, strerror(errno));
+	return words_add(&t->o->rsa_keys, t->arg, t->e);
+}
+#endif
+
 static enum err_code take_clock(struct taking *t)
 {
 	struct clock_shift *more = one_more(t->o->shifts, t->o->n_shifts, sizeof *more);
@@ -997,6 +1006,7 @@ void options_free(struct options *o)
 	free(o->files.at);
 	free(o->interfaces.at);
 	free(o->keylogs.at);
+	free(o->rsa_keys.at);
 	free(o->outputs.at);
 	free(o->filter);
 	free(o->shifts);

@@ -23,7 +23,7 @@ struct words_list { const char **at; unsigned n; };     /* the strings are argv'
 
 struct options {
 	uint8_t action;                 /* enum action */
-	struct words_list files, interfaces, keylogs, outputs;
+	struct words_list files, interfaces, keylogs, rsa_keys, outputs;
 	char   *filter;                 /* owned; NULL: none */
 	struct clock_shift *shifts; unsigned n_shifts;
 	char  **owned; unsigned n_owned;        /* strings cut out of arguments */

@@ -3,6 +3,7 @@
  *     options → source_open → decode_new → report_new → loop → decode_end → report_end → writers
  */
 #include "capture/limits.h"
+#include "capture/rsa_keys.h"
 #include "capture/secrets.h"
 #include "confine.h"
 #include "decode/decode.h"
@@ -458,10 +459,16 @@ static unsigned threads_by_default(const struct run *r)
 	return n < THREADS_BY_DEFAULT ? (unsigned)n : THREADS_BY_DEFAULT;
 }
 
+/* With an RSA key alone a session that is resumed is opened by what an earlier connection gave away: in their order, or by chance. */
+static unsigned threads_of(const struct run *r)
+{
+	return r->o->rsa_keys.n > 0 ? 1 : r->o->threads != 0 ? r->o->threads : threads_by_default(r);
+}
+
 static struct decode_options decode_options_of(const struct run *r)
 {
 	return (struct decode_options){
-		.threads = r->o->threads != 0 ? r->o->threads : threads_by_default(r),
+		.threads = threads_of(r),
 		.exchanges = r->o->exchanges || r->o->match != NULL,
 		.max_memory = r->o->max_memory != 0 ? (size_t)r->o->max_memory : r->live ? (size_t)LIVE_MEMORY_MIB << 20 : 0,
 		.secrets = r->secrets, .check_coding = r->o->check_coding,
@@ -477,15 +484,31 @@ static void take_secrets(void *ctx, struct span keylog_text)
 	secrets_text(r->secrets, keylog_text);
 }
 
-static void warn_exposed(const struct run *r)
+static void warn_of(const struct run *r, const char *path, const char *what)
 {
-	const char *path = secrets_exposed(r->secrets);
 	char text[300];
 
 	if (path == NULL || r->o->quiet)
 		return;
-	(void)snprintf(text, sizeof text, "%.200s: others than its owner can read this key log", path);
+	(void)snprintf(text, sizeof text, "%.200s: %s", path, what);
 	complain(text);
+}
+
+/* Read before the sandbox is closed: they are the user's own, and libcrypto parses them. */
+static enum err_code begin_rsa_keys(struct run *r, struct err *e)
+{
+	struct rsa_keys *keys = r->o->rsa_keys.n > 0 ? rsa_keys_new() : NULL;
+
+	if (r->o->rsa_keys.n == 0)
+		return ERR_OK;
+	if (keys == NULL)
+		return err_set(e, ERR_MEMORY, "no memory");
+	secrets_set_rsa(r->secrets, keys);
+	for (unsigned i = 0; i < r->o->rsa_keys.n; i++)
+		if (rsa_keys_file(keys, r->o->rsa_keys.at[i], e) != ERR_OK)
+			return e->code;
+	warn_of(r, rsa_keys_exposed(keys), "others than its owner can read this key");
+	return ERR_OK;
 }
 
 static enum err_code begin_secrets(struct run *r, struct err *e)
@@ -503,8 +526,8 @@ static enum err_code begin_secrets(struct run *r, struct err *e)
 		secrets_set_may_come(r->secrets);
 	}
 	source_on_secrets(r->source, take_secrets, r);
-	warn_exposed(r);
-	return ERR_OK;
+	warn_of(r, secrets_exposed(r->secrets), "others than its owner can read this key log");
+	return begin_rsa_keys(r, e);
 }
 
 /* The hosts file is read before the first packet. */
@@ -738,6 +761,8 @@ static enum exit_status finish(struct run *r)
 		say_captured(r);
 	if (r->o->stats)
 		say_stats(r, report);
+	if (secrets_rsa(r->secrets) != NULL)
+		warn_of(r, rsa_keys_unfit(secrets_rsa(r->secrets)), "no key exchange in this capture was made for this key");
 	if (r->trouble.code != ERR_OK)
 		complain(r->trouble.text);
 	if (r->trouble.code != ERR_OK || !written)

@@ -2,6 +2,7 @@
 
 #include "hash.h"
 #include "limits.h"
+#include "rsa_keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,7 @@ struct secrets {
 	uint32_t n, size, oldest;
 	uint64_t dropped;
 	bool     may_come;
+	struct rsa_keys *rsa;
 	int    (*open)(void *ctx, unsigned file, int *fd);      /* NULL: keylog_open() */
 	void    *open_ctx;
 	unsigned n_files;
@@ -125,7 +127,7 @@ static uint32_t take_entry(struct secrets *s)
 	return i;
 }
 
-static void add(struct secrets *s, enum secret_label label, const uint8_t *random, const struct secret *secret)
+void secrets_add(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], const struct secret *secret)
 {
 	struct entry *e;
 	uint32_t i;
@@ -218,7 +220,7 @@ static void take_line(struct secrets *s, struct span line)
 		len = from_hex(take_word(&line), secret.bytes, sizeof secret.bytes);
 		secret.len = (uint8_t)len;
 		if (len != 0 && take_word(&line).len == 0)
-			add(s, labels[i].label, random, &secret);
+			secrets_add(s, labels[i].label, random, &secret);
 		explicit_bzero(&secret, sizeof secret);
 		return;
 	}
@@ -413,6 +415,7 @@ void secrets_free(struct secrets *s)
 			close(s->files[i].fd);
 	wipe_free(s->entries, s->size * sizeof *s->entries);
 	free(s->buckets);
+	rsa_keys_free(s->rsa);
 	pthread_rwlock_destroy(&s->lock);
 	wipe_free(s, sizeof *s);
 }
@@ -432,6 +435,16 @@ void secrets_set_may_come(struct secrets *s)
 	pthread_rwlock_wrlock(&s->lock);
 	s->may_come = true;
 	pthread_rwlock_unlock(&s->lock);
+}
+
+void secrets_set_rsa(struct secrets *s, struct rsa_keys *keys)
+{
+	s->rsa = keys;
+}
+
+struct rsa_keys *secrets_rsa(const struct secrets *s)
+{
+	return s->rsa;
 }
 
 size_t secrets_count(struct secrets *s)

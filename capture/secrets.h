@@ -25,6 +25,7 @@
 enum secret_label {
 	SECRET_MASTER,                  /* TLS 1.2 and before: CLIENT_RANDOM */
 	SECRET_CLIENT_EARLY, SECRET_CLIENT_HANDSHAKE, SECRET_SERVER_HANDSHAKE, SECRET_CLIENT_APPLICATION, SECRET_SERVER_APPLICATION,
+	SECRET_SESSION,                 /* in no key log: a master secret under what resumes its session. See decode/tls_rsa.c */
 	SECRET_LABELS
 };
 
@@ -32,6 +33,7 @@ enum { SECRET_RANDOM = 32, SECRET_MAX = 64 };
 struct secret { uint8_t len; uint8_t bytes[SECRET_MAX]; };
 
 struct secrets;
+struct rsa_keys;
 
 struct secrets *secrets_new(void);              /* NULL: no memory */
 void secrets_free(struct secrets *s);           /* wiped; NULL is allowed */
@@ -51,10 +53,15 @@ struct keylog_place secrets_place(const struct secrets *s, unsigned file);
 void secrets_opened_by(struct secrets *s, int (*open)(void *ctx, unsigned file, int *fd), void *ctx);
 void secrets_text(struct secrets *s, struct span keylog_text);
 
+/* One that somebody worked out; an earlier one of this label and random gives way. */
+void secrets_add(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], const struct secret *secret);
 bool secrets_find(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], struct secret *out);
 /* May a secret still come after the packets it belongs to? (live, or the capture carries secrets of its own) */
 bool secrets_may_come(struct secrets *s);
 void secrets_set_may_come(struct secrets *s);
+/* Private keys of servers, whose owner it becomes; NULL: none. */
+void secrets_set_rsa(struct secrets *s, struct rsa_keys *keys);
+struct rsa_keys *secrets_rsa(const struct secrets *s);
 size_t secrets_count(struct secrets *s);
 uint64_t secrets_dropped(struct secrets *s);    /* by the limit */
 /* A key log that others than its owner can read: its name; NULL: none. */

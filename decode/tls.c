@@ -341,6 +341,7 @@ static void tls_free(void *self)
 
 	tls_inner_free(t);
 	tls_keys_free(t);
+	tls_rsa_free(t);
 	for (int i = 0; i < 2; i++) {
 		tls_buffer_clear(t, &t->side[i].record);
 		tls_buffer_clear(t, &t->side[i].message);

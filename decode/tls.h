@@ -6,6 +6,7 @@
  *   tls_lengths.c      what encrypted records tell without keys: kinds by length, turns
  *   tls_keys.c         records opened: secrets, epochs, what is inside
  *   tls_crypto.[ch]    cipher suites, key derivation, one record opened (libcrypto)
+ *   tls_rsa.c          master secrets by the server's RSA key
  *   tls_inner.c        plaintext handed on to the protocol inside
  *
  * Without keys no byte of an encrypted record is wanted: only its header is read. Records that must be
@@ -23,6 +24,7 @@ enum { TLS_EARLY_INNER = 24 };  /* plaintext kept until the protocol inside is k
 
 struct tls_opener;
 struct tls_kept;
+struct tls_rsa;
 
 struct tls_buffer { uint8_t *bytes; size_t len, size; };
 
@@ -110,6 +112,7 @@ struct tls {
 	struct mark early_plain_at; uint64_t early_plain_end;
 	const struct protocol *inner;
 	void    *inner_self;
+	struct tls_rsa *rsa;            /* NULL: no RSA keys were given */
 	bool     inner_over;            /* nothing is handed on any more */
 	struct tls_kept *kept, *kept_last; size_t kept_bytes; unsigned n_kept;  /* records that wait for keys */
 };
@@ -151,6 +154,11 @@ bool tls_keys_pass(const struct tls *t, const struct tls_side *s, uint8_t type, 
 void tls_keys_passed(struct tls *t, struct tls_side *s, uint32_t length, struct mark at);
 void tls_keys_end(struct tls *t);                               /* the connection ends: what waits for keys waits no longer */
 void tls_keys_free(struct tls *t);
+
+/* tls_rsa.c: handshake messages of TLS 1.2 and before, in order; and that the server resumes a session. */
+void tls_rsa_message(struct tls *t, const struct tls_side *s, uint8_t type, struct span body);
+void tls_rsa_resumed(struct tls *t);
+void tls_rsa_free(struct tls *t);
 
 /* tls_inner.c */
 void tls_inner_bytes(struct tls *t, struct tls_side *s, struct span plain, struct mark at, uint64_t wire_end);

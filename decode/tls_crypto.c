@@ -149,11 +149,62 @@ static OSSL_PARAM bytes_param(const char *key, const void *bytes, size_t len)
 	return OSSL_PARAM_construct_octet_string(key, p, len);
 }
 
+static const char *prf_digest(const struct suite *u, const struct tls_params *p)
+{
+	return p->version < 0x0303 ? "MD5-SHA1" : u->hash->name;
+}
+
+static bool digest(const char *name, struct span bytes, uint8_t out[static EVP_MAX_MD_SIZE], unsigned *len)
+{
+	int begun = OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	EVP_MD *md = begun != 0 ? EVP_MD_fetch(NULL, name, NULL) : NULL;
+	bool good = md != NULL && EVP_Digest(bytes.at, bytes.len, out, len, md, NULL) > 0;
+
+	EVP_MD_free(md);
+	return good;
+}
+
+bool tls_hash(struct span bytes, uint8_t hash[static 32])
+{
+	uint8_t out[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	if (!digest("SHA256", bytes, out, &len) || len != 32)
+		return false;
+	memcpy(hash, out, len);
+	return true;
+}
+
+bool tls_master(const struct tls_params *p, struct span premaster, struct span said, struct secret *master)
+{
+	const struct suite *u = suite_of(p->cipher);
+	uint8_t hash[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	OSSL_PARAM params[6];                   /* seeds are taken one after another */
+	size_t n = 0;
+
+	if (u == NULL || (said.len != 0 && !digest(prf_digest(u, p), said, hash, &len)))
+		return false;
+	params[n++] = text_param(OSSL_KDF_PARAM_DIGEST, prf_digest(u, p));
+	params[n++] = bytes_param(OSSL_KDF_PARAM_SECRET, premaster.at, premaster.len);
+	if (said.len != 0) {
+		params[n++] = bytes_param(OSSL_KDF_PARAM_SEED, "extended master secret", 22);
+		params[n++] = bytes_param(OSSL_KDF_PARAM_SEED, hash, len);
+	} else {
+		params[n++] = bytes_param(OSSL_KDF_PARAM_SEED, "master secret", 13);
+		params[n++] = bytes_param(OSSL_KDF_PARAM_SEED, p->client_random, 32);
+		params[n++] = bytes_param(OSSL_KDF_PARAM_SEED, p->server_random, 32);
+	}
+	params[n] = OSSL_PARAM_construct_end();
+	*master = (struct secret){ .len = 48 };
+	return derive("TLS1-PRF", params, master->bytes, master->len);
+}
+
 /* RFC 5246 6.3: key_block = PRF(master, "key expansion", server_random + client_random) */
 static bool key_block(const struct suite *u, const struct tls_params *p, const struct secret *master, uint8_t *out, size_t len)
 {
 	OSSL_PARAM params[] = {
-		text_param(OSSL_KDF_PARAM_DIGEST, p->version < 0x0303 ? "MD5-SHA1" : u->hash->name),
+		text_param(OSSL_KDF_PARAM_DIGEST, prf_digest(u, p)),
 		bytes_param(OSSL_KDF_PARAM_SECRET, master->bytes, master->len),
 		bytes_param(OSSL_KDF_PARAM_SEED, "key expansion", 13),
 		bytes_param(OSSL_KDF_PARAM_SEED, p->server_random, 32),
@@ -551,6 +602,22 @@ size_t tls_opener_plain(const struct tls_opener *o, size_t length, bool *exact)
 }
 
 #else
+
+bool tls_master(const struct tls_params *p, struct span premaster, struct span said, struct secret *master)
+{
+	(void)p;
+	(void)premaster;
+	(void)said;
+	(void)master;
+	return false;
+}
+
+bool tls_hash(struct span bytes, uint8_t hash[static 32])
+{
+	(void)bytes;
+	(void)hash;
+	return false;
+}
 
 struct tls_opener *tls_opener_12(const struct tls_params *p, enum side from, const struct secret *master)
 {

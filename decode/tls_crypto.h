@@ -26,6 +26,10 @@ struct tls_opened { uint8_t type; struct span plain; };
 enum { TLS_ROOM = 16384 + 2048 + 64, TLS_OPENER_BYTES = 2048 };  /* what libcrypto's contexts take, measured, rounded up */
 
 struct tls_opener *tls_opener_12(const struct tls_params *p, enum side from, const struct secret *master);
+/* RFC 5246 8.1; `said`, all handshake messages so far: the extended one, RFC 7627 4. */
+bool tls_master(const struct tls_params *p, struct span premaster, struct span said, struct secret *master);
+bool tls_hash(struct span bytes, uint8_t hash[static 32]);      /* SHA-256 */
+
 struct tls_opener *tls_opener_13(uint16_t cipher, const struct secret *traffic);
 bool tls_opener_update(struct tls_opener *o);   /* the next traffic secret, RFC 8446 7.2 */
 void tls_opener_free(struct tls_opener *o);     /* NULL is allowed */

@@ -261,8 +261,10 @@ void tls_change_cipher(struct tls *t, struct tls_side *s)
 	if (s->epoch == EPOCH_EARLY)
 		return;
 	/* No ServerHelloDone before the server's: an abbreviated handshake (RFC 5246 7.3). */
-	if (s->from == SERVER && !t->hello_done && t->facts->server_hello.packet != 0)
+	if (s->from == SERVER && !t->hello_done && t->facts->server_hello.packet != 0) {
 		t->facts->resumed = true;
+		tls_rsa_resumed(t);
+	}
 	s->epoch = EPOCH_APPLICATION;
 	if (t->version != 0)
 		tls_keys_change(t, s);
@@ -273,6 +275,8 @@ static void message(struct tls *t, struct tls_side *s, uint8_t type, struct span
 	struct cursor c = cursor_of(body);
 	bool server = s->from == SERVER;
 
+	if (t->version < TLS_1_3)
+		tls_rsa_message(t, s, type, body);
 	switch ((enum tls_message)type) {
 	case CLIENT_HELLO:
 		if (!server)

@@ -1,12 +1,14 @@
 /* What TLS connections show without keys and with them. Both ends are libssl's own, in this process; what they say
  * to each other is put into packets, whole and a byte at a time. */
 #include "../capture/limits.h"
+#include "../capture/rsa_keys.h"
 #include "check.h"
 #include "tls_wire.h"
 
 #ifdef HAVE_OPENSSL
 
 #include <openssl/ec.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -238,10 +240,48 @@ static void ends_free(struct ends *e)
 	wire_free(&e->w);
 }
 
+static void dump_packets(FILE *f, const struct wire *w)
+{
+	static const uint32_t head[] = { 0xa1b23c4d, 2 | 4 << 16, 0, 0, 262144, 1 };
+
+	fwrite(head, sizeof head, 1, f);
+	for (size_t i = 0; i < w->n; i++) {
+		const struct packet *p = &w->packets[i].p;
+		uint32_t record[] = { (uint32_t)(p->time_ns / NS_PER_S), (uint32_t)(p->time_ns % NS_PER_S), p->caplen, p->len };
+
+		fwrite(record, sizeof record, 1, f);
+		fwrite(p->bytes, p->caplen, 1, f);
+	}
+}
+
+/* For others to read: the wire as DIR/N.pcap, its keys as DIR/N.keys, or the server's as DIR/N.pem. See tests/tls_wireshark.py. */
+static void dump(const struct ends *e, const char *keylog, const char *rsa_key)
+{
+	static unsigned n;
+	const char *dir = getenv("WHY502_TLS_DUMP");
+	char name[4096];
+	FILE *f;
+
+	if (dir == NULL)
+		return;
+	snprintf(name, sizeof name, "%s/%03u.pcap", dir, ++n);
+	f = fopen(name, "wb");
+	dump_packets(f, &e->w);
+	fclose(f);
+	snprintf(name, sizeof name, "%s/%03u.keys", dir, n);
+	f = fopen(name, "w");
+	fputs(keylog, f);
+	fclose(f);
+	snprintf(name, sizeof name, "%s/%03u.pem", dir, n);
+	if (rsa_key != NULL)
+		(void)link(rsa_key, name);
+}
+
 static void decode_with(struct ends *e, const char *keylog)
 {
 	struct secrets *s = secrets_new();
 
+	dump(e, keylog, NULL);
 	secrets_text(s, span_text(keylog));
 	wire_decode(&e->w, s);
 	secrets_free(s);
@@ -423,6 +463,137 @@ TEST(resumed_by_id_ticket_or_psk)
 		CHECK(e.w.tls.handshake_done);
 		ends_free(&e);
 	}
+}
+
+/* ---- the server's RSA key ------------------------------------------------------------------ */
+
+static void pem_write(char *path, EVP_PKEY *key)
+{
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+
+	PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL);
+	fclose(f);
+}
+
+/* With the key of that file alone. */
+static void rsa_decode(struct ends *e, struct secrets *s, const char *path)
+{
+	struct rsa_keys *keys = rsa_keys_new();
+	struct err err = { ERR_OK, "" };
+
+	dump(e, "", path);
+	CHECK_INT(rsa_keys_file(keys, path, &err), ERR_OK);
+	if (secrets_rsa(s) != NULL)
+		rsa_keys_free(secrets_rsa(s));
+	secrets_set_rsa(s, keys);
+	wire_decode(&e->w, s);
+}
+
+/* Twice, the second time with the first one's session. */
+static void rsa_run(int version, const char *suite, bool extended, bool tickets, const char *path, EVP_PKEY *key)
+{
+	struct identity i = identity_new(key, "DNS:backend.internal", -3600, 3600);
+	struct secrets *s = secrets_new();
+	struct ends e;
+
+	EVP_PKEY_up_ref(key);
+	ends_new(&e, version, suite);
+	SSL_CTX_use_certificate(e.ctx[SERVER], i.certificate);
+	SSL_CTX_use_PrivateKey(e.ctx[SERVER], i.key);
+	identity_free(&i);
+	if (!extended)
+		SSL_CTX_set_options(e.ctx[CLIENT], SSL_OP_NO_EXTENDED_MASTER_SECRET);
+	if (!tickets)
+		SSL_CTX_set_options(e.ctx[SERVER], SSL_OP_NO_TICKET);
+	for (int run = 0; run < 2; run++) {
+		ends_connect(&e);
+		CHECK(handshake(&e));
+		exchange(&e);
+		goodbye(&e);
+		rsa_decode(&e, s, path);
+		if (!exchanges_are(&e.w, 1))
+			printf("# %s, version %x, extended %d, tickets %d, run %d\n", suite, (unsigned)version, extended, tickets, run);
+		CHECK_INT(e.w.tls.resumed, run == 1);
+		CHECK(rsa_keys_unfit(secrets_rsa(s)) == NULL);
+	}
+	secrets_free(s);
+	ends_free(&e);
+}
+
+TEST(an_rsa_key_opens_its_key_exchange_and_resumed_sessions)
+{
+	static const struct { int version; const char *suite; } rows[] = {
+		{ TLS1_VERSION, "AES128-SHA" }, { TLS1_1_VERSION, "AES256-SHA" }, { TLS1_2_VERSION, "AES128-SHA256" },
+		{ TLS1_2_VERSION, "AES128-GCM-SHA256" }, { TLS1_2_VERSION, "AES256-GCM-SHA384" }, { TLS1_2_VERSION, "AES256-CCM" },
+	};
+	char path[] = "/tmp/test_tls_XXXXXX";
+	EVP_PKEY *key = EVP_RSA_gen(2048);
+
+	pem_write(path, key);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (int way = 0; way < 4; way++)
+			rsa_run(rows[i].version, rows[i].suite, (way & 1) != 0, (way & 2) != 0, path, key);
+	EVP_PKEY_free(key);
+	unlink(path);
+}
+
+TEST(an_rsa_key_that_does_not_fit_opens_nothing_and_is_named)
+{
+	char path[] = "/tmp/test_tls_XXXXXX", other[] = "/tmp/test_tls_XXXXXX";
+	EVP_PKEY *key = EVP_RSA_gen(2048), *wrong = EVP_RSA_gen(1024);
+	struct identity i = identity_new(key, "DNS:backend.internal", -3600, 3600);
+	struct secrets *s = secrets_new();
+	struct ends e;
+
+	pem_write(path, wrong);
+	pem_write(other, key);
+	ends_new(&e, TLS1_2_VERSION, "ECDHE-RSA-AES128-SHA:AES128-SHA");
+	SSL_CTX_use_certificate(e.ctx[SERVER], i.certificate);
+	SSL_CTX_use_PrivateKey(e.ctx[SERVER], i.key);
+	ends_connect(&e);
+	CHECK_OR_RETURN(handshake(&e));
+	exchange(&e);
+	goodbye(&e);
+	rsa_decode(&e, s, other);               /* the certificate's own, but the suite is no use to it */
+	CHECK_INT(e.w.n_exchanges, 0);
+	CHECK(rsa_keys_unfit(secrets_rsa(s)) == NULL);
+	SSL_CTX_set_cipher_list(e.ctx[CLIENT], "AES128-SHA");
+	SSL_SESSION_free(e.session);
+	e.session = NULL;
+	ends_connect(&e);
+	CHECK_OR_RETURN(handshake(&e));
+	exchange(&e);
+	goodbye(&e);
+	rsa_decode(&e, s, path);
+	CHECK_INT(e.w.n_exchanges, 0);
+	CHECK_INT(e.w.counters.encrypted_without_keys, 1);
+	CHECK(!e.w.tls.decrypted);
+	CHECK_STR(rsa_keys_unfit(secrets_rsa(s)), path);
+	secrets_free(s);
+	identity_free(&i);
+	EVP_PKEY_free(wrong);
+	ends_free(&e);
+	unlink(path);
+	unlink(other);
+}
+
+TEST(what_is_no_rsa_key_is_refused_and_not_quoted)
+{
+	char path[] = "/tmp/test_tls_XXXXXX";
+	struct rsa_keys *keys = rsa_keys_new();
+	struct err err = { ERR_OK, "" };
+	EVP_PKEY *key = ec_key();
+
+	pem_write(path, key);
+	CHECK_INT(rsa_keys_file(keys, path, &err), ERR_FORMAT);
+	CHECK_HAS(err.text, path);
+	CHECK(strlen(err.text) < strlen(path) + 60);
+	err = (struct err){ ERR_OK, "" };
+	CHECK_INT(rsa_keys_file(keys, "/nonexistent.pem", &err), ERR_OPEN);
+	rsa_keys_free(keys);
+	EVP_PKEY_free(key);
+	unlink(path);
 }
 
 TEST(hello_retry_request)
