@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "control.h"
 #include "dealer.h"
+#include "leap.h"
 #include "link.h"
 
 #include <stdlib.h>
@@ -13,6 +14,8 @@ struct decode {
 	struct tuple *only;             /* in order; n_only of them, 0: all there are */
 	struct ip_decoder *ip;
 	struct clock clock;
+	struct leap *leap;
+	struct { struct packet packets[LEAP_AFTER]; unsigned n; struct chunk *chunk; } held;    /* a silence, and too few packets after it yet */
 	struct decoder *one;            /* one thread */
 	struct dealer *many;            /* or several */
 	struct mark last;               /* newest packet that is judged */
@@ -61,11 +64,12 @@ struct decode *decode_new(const struct decode_options *o, struct fact_sink sink,
 	d->key = hash_key_random();
 	d->now_ns = d->next_tick_ns = INT64_MIN;
 	d->ip = ip_decoder_new();
+	d->leap = leap_new();
 	if (o->threads > 1)
 		d->many = dealer_new(&d->options, sink);
 	else
 		d->one = decoder_new(&d->options, sink, true);
-	if (copy_only(d) && d->ip != NULL && (d->one != NULL || d->many != NULL))
+	if (copy_only(d) && d->ip != NULL && d->leap != NULL && (d->one != NULL || d->many != NULL))
 		return d;
 no_memory:
 	decode_free(d);
@@ -78,7 +82,9 @@ void decode_free(struct decode *d)
 	if (d == NULL)
 		return;
 	ip_decoder_free(d->ip);
+	leap_free(d->leap);
 	clock_clear(&d->clock);
+	chunk_unref(d->held.chunk);
 	decoder_free(d->one);
 	dealer_free(d->many);
 	free(d->only);
@@ -283,46 +289,122 @@ static void decode_dealt(struct decode *d, const struct packet *p, struct chunk 
 	deal_one(d, p, &g, v, chunk);
 }
 
-static void note_last(struct decode *d, const struct packet_batch *b)
+static void note_last(struct decode *d, const struct packet *p, unsigned n)
 {
-	for (unsigned i = 0; i < b->n; i++) {
-		if (b->packets[i].filtered)
+	for (unsigned i = 0; i < n; i++) {
+		if (p[i].filtered)
 			d->left_out++;
 		else
-			d->last = (struct mark){ b->packets[i].number, b->packets[i].time_ns };
+			d->last = (struct mark){ p[i].number, p[i].time_ns };
 	}
 }
 
-/* Sets right the times of up to AHEAD packets, and says how many: a step of the clock comes before the first of them. */
-static unsigned set_right(struct decode *d, struct packet *p, unsigned n)
+/* ---- a clock that is set ------------------------------------------------------------------ */
+
+/* Of each batch, for a silence at the beginning of the next: each costs some 10 ns. */
+enum { REMEMBERED = 4 };
+
+/* `n` packets from the silence, or the step back, on. */
+static enum leap_answer clock_was_set(struct decode *d, const struct packet *p, unsigned n, bool final, enum clock_goes goes, int64_t *elapsed_ns)
+{
+	enum leap_answer answer = leap_elapsed(d->leap, p, n, final, clock_shift(&d->clock, p), clock_newest(&d->clock, p), elapsed_ns);
+
+	return goes == CLOCK_SET_BACK ? LEAP_YES : answer;
+}
+
+static void set_clock(struct decode *d, struct packet *p, int64_t elapsed_ns)
 {
 	struct tick_fact step = { 0 };
-	unsigned i = 0;
+	struct packet first = *p;
+	struct mark at;
 
-	if (clock_would_step(&d->clock, p)) {
-		clock_set_right(&d->clock, p);
-		advance(d, (struct mark){ p->number, p->time_ns }, p->filtered);        /* a packet's tick is before its facts */
-		deal_control(d, &step.head, FACT_CLOCK_STEP, sizeof step, p, (struct mark){ p->number, p->time_ns });
-		i = 1;
-	}
-	for (; i < n && i < AHEAD && !clock_would_step(&d->clock, &p[i]); i++)
+	clock_step(&d->clock, p, elapsed_ns);
+	leap_forget(d->leap);
+	clock_set_right(&d->clock, &first);
+	at = (struct mark){ first.number, first.time_ns };
+	advance(d, at, p->filtered);            /* a packet's tick is before its facts */
+	deal_control(d, &step.head, FACT_CLOCK_STEP, sizeof step, p, at);
+}
+
+/* The first of these packets comes after all that went before, however much later it says to be. The others, up to AHEAD, until one jumps. */
+static unsigned set_right(struct decode *d, struct packet *p, unsigned n)
+{
+	unsigned i = 1;
+
+	clock_set_right(&d->clock, p);
+	for (; i < n && i < AHEAD && clock_ahead(&d->clock, &p[i]) == CLOCK_GOES_ON; i++)
 		clock_set_right(&d->clock, &p[i]);
 	return i;
 }
 
+static void hold(struct decode *d, const struct packet *p, unsigned n, struct chunk *chunk)
+{
+	memcpy(d->held.packets, p, n * sizeof *p);
+	d->held.n = n;
+	d->held.chunk = chunk;
+	chunk_ref(chunk);
+}
+
+/* `beyond` more packets lie behind these, to be looked at only. Without, some may wait for those that come next. */
+static void take_packets(struct decode *d, struct packet *p, unsigned n, unsigned beyond, struct chunk *chunk, bool may_hold)
+{
+	unsigned told = 0;                      /* to d->leap */
+
+	for (unsigned i = 0, run; i < n; i += run) {
+		enum clock_goes goes = clock_ahead(&d->clock, &p[i]);
+		unsigned seen = n + beyond - i;
+		bool wait = seen < LEAP_AFTER && may_hold && chunk != NULL;
+
+		if (goes != CLOCK_GOES_ON) {
+			int64_t elapsed_ns = 0;
+			enum leap_answer answer;
+
+			leap_remember(d->leap, &p[told], i - told);
+			told = i;
+			answer = clock_was_set(d, &p[i], seen, !wait, goes, &elapsed_ns);
+			if (answer == LEAP_UNKNOWN && wait) {
+				hold(d, &p[i], n - i, chunk);
+				n = i;
+				break;
+			}
+			if (answer == LEAP_YES)
+				set_clock(d, &p[i], elapsed_ns);
+		}
+		run = set_right(d, &p[i], n - i);
+		if (d->one != NULL && d->only == NULL)
+			decode_ahead(d, &p[i], run, chunk);
+		else
+			for (unsigned j = i; j < i + run; j++)
+				decode_dealt(d, &p[j], chunk);
+	}
+	told = n - told > REMEMBERED ? n - REMEMBERED : told;
+	leap_remember(d->leap, &p[told], n - told);
+	note_last(d, p, n);
+}
+
+/* Those that waited go first; `next` are those behind them. */
+static void take_held(struct decode *d, const struct packet *next, unsigned n)
+{
+	struct packet window[2 * LEAP_AFTER];
+	struct chunk *chunk = d->held.chunk;
+	unsigned held = d->held.n;
+
+	if (held == 0)
+		return;
+	n = n < LEAP_AFTER ? n : LEAP_AFTER;
+	memcpy(window, d->held.packets, held * sizeof *window);
+	memcpy(window + held, next, n * sizeof *window);
+	d->held.n = 0;
+	d->held.chunk = NULL;
+	take_packets(d, window, held, n, chunk, false);
+	chunk_unref(chunk);
+}
+
 void decode_packets(struct decode *d, struct packet_batch *b)
 {
-	for (unsigned i = 0, n; i < b->n; i += n) {
-		n = set_right(d, &b->packets[i], b->n - i);
-		if (d->one != NULL && d->only == NULL)
-			decode_ahead(d, &b->packets[i], n, b->chunk);
-		else
-			for (unsigned j = i; j < i + n; j++)
-				decode_dealt(d, &b->packets[j], b->chunk);
-	}
-	if (b->n != 0)
-		note_last(d, b);
-	else
+	take_held(d, b->packets, b->n);
+	take_packets(d, b->packets, b->n, 0, b->chunk, true);
+	if (b->n == 0)
 		advance(d, (struct mark){ d->last.packet, clock_now(&d->clock, b->now_ns) }, false);
 	if (d->many != NULL)
 		dealer_sync(d->many);
@@ -332,8 +414,10 @@ void decode_packets(struct decode *d, struct packet_batch *b)
 
 void decode_end(struct decode *d)
 {
-	struct mark last = { d->last.packet, d->now_ns != INT64_MIN ? d->now_ns : 0 };
+	struct mark last;
 
+	take_held(d, NULL, 0);
+	last = (struct mark){ d->last.packet, d->now_ns != INT64_MIN ? d->now_ns : 0 };
 	if (d->one != NULL)
 		decoder_end(d->one, last);
 	else

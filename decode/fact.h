@@ -15,7 +15,7 @@
  *   FACT_CLOSE     the connection ended in order, each exchange well
  *   FACT_CONN      a connection ended otherwise, carried no exchange, or (not final) its client has
  *                  waited 1 s for an answer that is no HTTP yet (a TLS handshake, say)
- * Besides: FACT_ICMP, FACT_ARP, FACT_DNS, FACT_TICK; FACT_CLOCK_STEP: the capture's clock was set back before this packet.
+ * Besides: FACT_ICMP, FACT_ARP, FACT_DNS, FACT_TICK; FACT_CLOCK_STEP: the capture's clock was set before this packet.
  *
  * An exchange settles when the next one on its connection begins, its connection ends, or 200 ms of
  * capture time have passed after its last packet. Time-outs fire on ticks (every 50 ms of capture

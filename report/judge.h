@@ -28,7 +28,7 @@ struct trial {                  /* one try at an upstream; at least one of the p
 	struct mark began, ended;
 };
 
-/* Packets before which the capture's clock was set back: the newest few, in order; times on both sides of one are not to be compared. */
+/* Packets before which the capture's clock was set: the newest few, in order; times on both sides of one are not to be compared. */
 enum { CLOCK_STEPS_KEPT = 64 };
 struct clock_steps { uint64_t packets[CLOCK_STEPS_KEPT], first, n; };
 
@@ -54,7 +54,7 @@ struct case_file {
 	const struct trial *earlier;            /* no-upstream-attempt: the last failure at this gateway before it; NULL */
 	int64_t  capture_first_ns, capture_last_ns;
 	bool     final;                         /* the capture has ended: nothing more will come */
-	const struct clock_steps *steps;        /* where the capture's clock was set back */
+	const struct clock_steps *steps;        /* where the capture's clock was set */
 };
 
 struct verdict {

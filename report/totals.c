@@ -303,7 +303,7 @@ static void find_blind_spots(struct report_builder *b)
 			      (unsigned long long)r->decode.encrypted_without_keys));
 	if (b->correlation.steps.n != 0)
 		blind(r, arena_text(&b->arena,
-				    "The capture's clock was set back %llu times (first before packet %llu): times "
+				    "The capture's clock was set %llu times (first before packet %llu): times "
 				    "after that are shown as if it had gone on, and durations across it are not known.",
 				    (unsigned long long)b->correlation.steps.n,
 				    (unsigned long long)b->correlation.steps.first));
