@@ -211,6 +211,13 @@ static void fill_client(struct case_file *c, const struct matter *m, struct aren
 	}
 }
 
+static bool is_inner_gateway(struct roles *r, const struct endpoint *upstream)
+{
+	int front = roles_front(r, upstream);
+
+	return front != NO_GATEWAY && r->gateways[front].reaches;
+}
+
 static bool fill_case(struct correlation *c, const struct matter *m, struct arena *a, bool final,
 		      struct case_file *out)
 {
@@ -244,6 +251,7 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 
 		*t = trial_of(m->trials[i]);
 		t->matched = m->matched[i];
+		t->inner_gateway = is_inner_gateway(c->roles, &t->upstream);
 		if (t->arp != NULL && m->n_arp != 0) {
 			t->n_arp = m->n_arp;
 			t->ended = m->arp_last;

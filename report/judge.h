@@ -25,6 +25,7 @@ struct trial {                  /* one try at an upstream; at least one of the p
 	const struct dns_fact *dns;     /* the answer, or the unanswered question */
 	uint64_t exchange_id;           /* EXCHANGE.id of x or brief; 0 */
 	uint8_t  matched;               /* enum matched */
+	bool     inner_gateway;         /* whom it asked is a gateway itself, whose upstreams are in this capture */
 	struct mark began, ended;
 };
 

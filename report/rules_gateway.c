@@ -31,6 +31,10 @@ bool rule_upstream_error(const struct look *l, struct finding *f)
 	} else {
 		note_answer(l, f);
 	}
+	if (l->t->inner_gateway) {              /* what became of its tries would be the cause: packets are missing, or it made none */
+		note(f, x->response.first, "%s is a gateway itself, and no try of its for this request is in this capture", l->upstream);
+		at_most(f, CONFIDENCE_MEDIUM);
+	}
 	detail_count(f, "upstream_status", x->status);
 	if (author.model != NULL && author.model->name[0] != '\0')
 		detail_word(f, "author", author.model->name);
