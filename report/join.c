@@ -48,8 +48,9 @@ static bool around(const struct sight *c, const struct sight *u, int64_t slack_n
 	       (c->method == u->method || (c->method == METHOD_HEAD && u->method == METHOD_GET));
 }
 
-static void add_pair(struct edge *e, const struct endpoint *front)
+static void add_pair(struct roles *r, struct edge *e, const struct endpoint *front)
 {
+	r->news++;
 	for (unsigned i = 0; i < 4; i++) {
 		if (e->fronts[i].pairs == 0)
 			e->fronts[i].front = *front;
@@ -100,7 +101,7 @@ static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
 		c = c != NULL ? c : around_after(sights, n, i, slack_ns);
 		e = c != NULL ? roles_edge(r, &u->end[CLIENT], &u->end[SERVER]) : NULL;
 		if (e != NULL)
-			add_pair(e, &c->end[SERVER]);
+			add_pair(r, e, &c->end[SERVER]);
 	}
 }
 
@@ -171,21 +172,13 @@ static void pair_failed_connects(struct roles *r, struct store *s)
 				continue;
 			front = front_around(s, u);
 			if (front != NULL && !endpoint_equal(front, &u->end[SERVER])) {
-				add_pair(e, front);
+				add_pair(r, e, front);
 				u->paired = true;
 			}
 		}
 }
 
 /* ---- joining ------------------------------------------------------------------------------ */
-
-static bool has_back(const struct gateway *g, const uint8_t address[static 16])
-{
-	for (unsigned i = 0; i < g->n_backs; i++)
-		if (address_equal(g->backs[i], address))
-			return true;
-	return false;
-}
 
 static bool has_front(const struct gateway *g, const struct endpoint *e)
 {
@@ -252,14 +245,6 @@ static struct addresses serving_addresses(struct roles *r)
 	return a;
 }
 
-static struct gateway *gateway_with_back(struct roles *r, const uint8_t address[static 16])
-{
-	for (unsigned i = 0; i < r->n_gateways; i++)
-		if (!r->gateways[i].by_port && has_back(&r->gateways[i], address))
-			return &r->gateways[i];
-	return NULL;
-}
-
 static void claim(struct roles *r, struct gateway *g, struct edge *e)
 {
 	struct served *s = roles_serve(r, &e->entry.key.to);
@@ -273,7 +258,7 @@ static void claim(struct roles *r, struct gateway *g, struct edge *e)
 /* An address that serves, asking another host. */
 static void join_host(struct roles *r, struct edge *e)
 {
-	struct gateway *g = gateway_with_back(r, e->entry.key.from);
+	struct gateway *g = roles_with_back(r, e->entry.key.from);
 
 	if (g == NULL) {
 		g = gateway_add(r);
@@ -352,7 +337,7 @@ static void join_pairs(struct roles *r, struct edge *e)
 	g = gateway_of_front(r, &e->fronts[best].front, same && local);
 	if (g == NULL)
 		return;
-	if (!local && !has_back(g, from) && g->n_backs < BACKS_MAX)
+	if (!local && !gateway_has_back(g, from) && g->n_backs < BACKS_MAX)
 		memcpy(g->backs[g->n_backs++], from, 16);
 	claim(r, g, e);
 }
@@ -365,7 +350,7 @@ static void join_hosts(struct roles *r)
 
 	for (struct edge *e = lru_next(r->edges, NULL); e != NULL; e = lru_next(r->edges, e)) {
 		const uint8_t *from = e->entry.key.from;
-		struct gateway *g = gateway_with_back(r, from);
+		struct gateway *g = roles_with_back(r, from);
 
 		if (e->parent != NO_GATEWAY || address_equal(e->entry.key.to.address, from))
 			continue;
@@ -397,9 +382,9 @@ static void join_fronts(struct roles *r)
 			give_front(r, &r->gateways[s->front_of], s);
 			continue;
 		}
-		g = gateway_with_back(r, s->entry.key.to.address);
+		g = roles_with_back(r, s->entry.key.to.address);
 		if (g == NULL && s->translated)
-			g = gateway_with_back(r, s->also);
+			g = roles_with_back(r, s->also);
 		if (g != NULL && !(s->is_upstream &&
 				   roles_back(r, &s->entry.key.to, &s->entry.key.to) != NO_GATEWAY))
 			give_front(r, g, s);
@@ -455,17 +440,24 @@ static void pair_exchanges(struct roles *r, struct store *s)
 	r->inferred_to = s->n_briefs;
 }
 
-void roles_infer(struct roles *r, struct store *s, bool final)
+static void join(struct roles *r)
 {
-	if (final || s->n_briefs < PAIR_ALWAYS || s->n_briefs - r->inferred_to >= PAIR_FRESH)
-		pair_exchanges(r, s);
-	pair_failed_connects(r, s);
+	r->news_then = r->news;
 	join_hosts(r);
 	join_fronts(r);
 	join_others(r);
 	join_hosts(r);
 	join_fronts(r);
 	count_gateway_pairs(r);
+}
+
+void roles_infer(struct roles *r, struct store *s, bool final)
+{
+	if (final || s->n_briefs < PAIR_ALWAYS || s->n_briefs - r->inferred_to >= PAIR_FRESH)
+		pair_exchanges(r, s);
+	pair_failed_connects(r, s);
+	if (final || r->news != r->news_then)
+		join(r);
 	r->infer_next = s->n_briefs + (s->n_briefs * 7 < INFER_EVERY ? s->n_briefs * 7 + INFER_FIRST
 								     : INFER_EVERY);
 }

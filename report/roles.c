@@ -120,14 +120,40 @@ struct served *roles_serve(struct roles *r, const struct endpoint *e)
 	return s;
 }
 
+static bool is_server(const struct roles *r, const uint8_t address[static 16])
+{
+	struct lru_key k = lru_key_address(address);
+	const struct served *s = lru_find(r->served, &k);
+
+	return s != NULL && s->answers;
+}
+
+bool gateway_has_back(const struct gateway *g, const uint8_t address[static 16])
+{
+	for (unsigned i = 0; i < g->n_backs; i++)
+		if (address_equal(g->backs[i], address))
+			return true;
+	return false;
+}
+
+struct gateway *roles_with_back(struct roles *r, const uint8_t address[static 16])
+{
+	for (unsigned i = 0; i < r->n_gateways; i++)
+		if (!r->gateways[i].by_port && gateway_has_back(&r->gateways[i], address))
+			return &r->gateways[i];
+	return NULL;
+}
+
 struct edge *roles_ask(struct roles *r, const struct endpoint *client,
 		       const struct endpoint *server)
 {
 	struct edge *e = roles_edge(r, client, server);
 	struct lru_key k = lru_key_from(client->address, server);
 
-	if (e == NULL && (e = lru_add(r->edges, &k, LRU_COLD)) != NULL)
+	if (e == NULL && (e = lru_add(r->edges, &k, LRU_COLD)) != NULL) {
 		e->parent = NO_GATEWAY;
+		r->news += is_server(r, client->address) || roles_with_back(r, client->address) != NULL;
+	}
 	return e;
 }
 
@@ -164,11 +190,9 @@ bool roles_knows(struct roles *r, const uint8_t address[static 16])
 
 bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const struct endpoint *server)
 {
-	struct lru_key k = lru_key_address(client->address);
-	const struct served *s = lru_find(r->served, &k);
 	const struct edge *e = roles_edge(r, client, server);
 
-	return (s != NULL && s->answers) || (e != NULL && (e->requests != 0 || e->parent != NO_GATEWAY));
+	return is_server(r, client->address) || (e != NULL && (e->requests != 0 || e->parent != NO_GATEWAY));
 }
 
 static void note_address(struct roles *r, const uint8_t address[static 16], bool answers)
@@ -178,8 +202,10 @@ static void note_address(struct roles *r, const uint8_t address[static 16], bool
 
 	if (s == NULL && (s = lru_add(r->served, &k, LRU_COLD)) != NULL)
 		s->front_of = NO_GATEWAY;
-	if (s != NULL)
-		s->answers |= answers;
+	if (s != NULL && answers && !s->answers) {
+		s->answers = true;
+		r->news++;
+	}
 }
 
 /* ---- what is counted ---------------------------------------------------------------------- */
@@ -307,7 +333,7 @@ static void fact_brief(struct roles *r, const struct brief_fact *f)
 	find_both(r, f->head.conn, f->end, true, &s, &e);
 	if (s == NULL || e == NULL)
 		return;
-	s->requests++;
+	r->news += s->requests++ == 0;
 	count_status(s, f->status);
 	count_latency(s, f->response_first.time_ns - f->request.time_ns);
 	e->requests++;
@@ -329,7 +355,7 @@ static void fact_exchange(struct roles *r, const struct exchange_fact *f)
 	find_both(r, f->head.conn, f->conn.end, true, &s, &e);
 	if (s == NULL || e == NULL)
 		return;
-	s->requests++;
+	r->news += s->requests++ == 0;
 	s->errors += f->x.outcome != OUTCOME_COMPLETE || f->x.status >= 500;
 	s->resets += f->conn.closing >= CLOSING_RST && f->conn.closer == SERVER;
 	count_status(s, f->x.status);
@@ -370,7 +396,7 @@ static void fact_conn(struct roles *r, const struct conn_fact *f)
 		e->failed_connects++;
 	if (s != NULL && c->exchanges == 0 && tls != NULL && tls->server_hello.packet != 0 &&
 	    tls->first_application[CLIENT].packet != 0)
-		s->encrypted++; /* its requests, if any, could not be read */
+		r->news += s->encrypted++ == 0; /* its requests, if any, could not be read */
 	if (s != NULL && c->exchanges == 0 && tls == NULL && c->side[CLIENT].bytes == 0 &&
 	    c->closing != CLOSING_NONE && c->closer == CLIENT)
 		s->health_checks++;
@@ -418,6 +444,7 @@ void roles_also(struct roles *r, const struct endpoint *server, const struct end
 
 	if (s == NULL)
 		return;
+	r->news += !s->translated || !address_equal(s->also, also->address);
 	s->translated = true;
 	memcpy(s->also, also->address, sizeof s->also);
 }

@@ -95,6 +95,7 @@ struct roles {
 	const struct report_options *options;
 	uint64_t inferred_to; /* briefs before this were paired */
 	uint64_t infer_next;  /* when so many briefs have come */
+	uint64_t news, news_then; /* what may make a gateway of a host, and how much of it was looked at */
 	bool http_seen;
 	struct {
 		uint32_t conn;
@@ -120,6 +121,8 @@ struct served *roles_serve(struct roles *r,
 			   const struct endpoint *e); /* made where new; NULL: no memory */
 struct edge *roles_ask(struct roles *r, const struct endpoint *client,
 		       const struct endpoint *server);
+bool gateway_has_back(const struct gateway *g, const uint8_t address[static 16]);
+struct gateway *roles_with_back(struct roles *r, const uint8_t address[static 16]); /* NULL: no gateway asks from there */
 int roles_front(struct roles *r, const struct endpoint *server); /* gateway, or NO_GATEWAY */
 int roles_back(struct roles *r, const struct endpoint *client, const struct endpoint *server);
 /* May a connection from here be a gateway's: does the address answer others, or has it asked this server before? */
