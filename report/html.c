@@ -482,7 +482,7 @@ static void all_exchanges(struct html *h)
 		{ "Exchange", true }, { "Time, request, answer", false },
 	};
 
-	if (h->n_exchanges == 0)
+	if (h->exchanges == NULL)
 		return;
 	out_flush(h->exchanges);
 	html_tag(h, "<details><summary>Exchanges</summary>\n");
@@ -531,25 +531,23 @@ static void *html_begin(const struct writer_options *o, struct out *out)
 		return NULL;
 	h->o = *o;
 	h->p = (struct page){ .out = out, .width = UINT32_MAX / 2, .html = true };
-	if (o->exchanges && (h->exchanges = out_memory()) == NULL) {
-		free(h);
-		return NULL;
-	}
 	return h;
 }
 
 static void html_exchange(void *self, const struct exchange_view *v)
 {
 	struct html *h = self;
-	struct page p = { .out = h->exchanges, .width = UINT32_MAX / 2, .html = true };
+	struct page p = { .width = UINT32_MAX / 2, .html = true };
 
-	if (h->exchanges == NULL || !view_matches(v, h->o.match))
+	if (!h->o.exchanges || !view_matches(v, h->o.match))
 		return;
-	if (out_total(h->exchanges) >= HTML_BYTES_EXCHANGES) {
+	if (h->exchanges == NULL)
+		h->exchanges = out_memory();
+	p.out = h->exchanges;
+	if (p.out == NULL || out_total(p.out) >= HTML_BYTES_EXCHANGES) {
 		h->exchanges_cut++;
 		return;
 	}
-	h->n_exchanges++;
 	out_format(p.out, "<tr><td class='n' data-v='%" PRIu64 "'>%" PRIu64 "</td><td>", v->id, v->id);
 	say_exchange_text(&p, v, &h->o);
 	out_text(p.out, "</td></tr>\n");

@@ -26,8 +26,8 @@ struct html {
 	struct writer_options o;
 	const struct report *r;
 	const struct run_info *run;
-	struct out *exchanges;          /* --exchanges: rows so far; NULL: none are wanted */
-	uint64_t n_exchanges, exchanges_cut;
+	struct out *exchanges;          /* --exchanges: rows so far; NULL: none yet */
+	uint64_t exchanges_cut;
 	uint8_t color[CAUSE_COUNT];     /* by how often a cause is met */
 };
 

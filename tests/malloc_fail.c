@@ -130,6 +130,7 @@ static bool judge(const struct run *r, const struct report *report)
 
 static bool run_whole(struct run *r)
 {
+	static const char *const formats[] = { "json", "text", "html", "markdown", "har", "prom" };     /* those that allocate as they write */
 	struct decode_counters counters = { 0 };
 	struct run_info info = { .version = "test", .sandbox = "off" };
 	const struct report *report;
@@ -146,8 +147,8 @@ static bool run_whole(struct run *r)
 	if (report == NULL)
 		return false;
 	info.n_files = source_files(r->source, &info.files);
-	write_report(report, &info, "json");
-	write_report(report, &info, "text");
+	for (unsigned i = 0; i < sizeof formats / sizeof formats[0]; i++)
+		write_report(report, &info, formats[i]);
 	return judge(r, report) && (status == SOURCE_END || r->e.text[0] != '\0');
 }
 
