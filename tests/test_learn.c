@@ -136,6 +136,23 @@ TEST(rings_keep_the_newest_and_say_what_they_cover)
 	learned_free(l);
 }
 
+TEST(busy_servers_leave_room_to_learn_of_one_met_late)
+{
+	struct learned *l = learned_new();
+	struct endpoint late = at_port(200, 8080);
+	int64_t t0 = at_ms(0).time_ns;
+	struct brief_fact f;
+
+	for (uint32_t i = 0; i < 64 * 4096; i++) {
+		f = fact_brief_of(i % 64, at_port(1, (uint16_t)(40000 + i % 64)), at_port((uint8_t)(10 + i % 64), 8080), "/a", i, i + 0.5);
+		teach(l, &f);
+	}
+	f = fact_brief_of(64, at_port(1, 50000), late, "/a", 300000, 300001);
+	teach(l, &f);
+	CHECK(learned_answered_between(l, &late, t0 + 300000 * NS_PER_MS, t0 + 300002 * NS_PER_MS, UINT32_MAX, NULL));
+	learned_free(l);
+}
+
 TEST(closes_together_are_counted)
 {
 	struct learned *l = learned_new();
