@@ -156,6 +156,13 @@ void stream_end(struct decoder *d, struct conn *c, enum ending how, struct mark 
 void stream_drop_waiting(struct decoder *d, struct conn *c);
 
 /* exchange.c */
+/* The client's last bytes carried no exchange, and nothing has come back since. */
+static inline bool conn_unanswered(const struct detail *t)
+{
+	return t->first == NULL && t->last_payload.packet != 0 &&
+	       t->flow[SERVER].facts->last_data.packet < t->flow[CLIENT].facts->last_data.packet;
+}
+
 void exchange_push(struct decoder *d, struct exchange *x, struct mark at, bool final);
 void exchange_settle_done(struct decoder *d, struct conn *c, struct mark at);   /* those that are done, oldest first */
 void exchange_tell_open(struct conn *c);    /* the client waits no more, and the server may never close */

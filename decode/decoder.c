@@ -190,8 +190,7 @@ static void timer_conn_waiting(struct decoder *d, const struct timer_entry *e)
 	if (t == NULL || c->state != CONN_OPEN)
 		return;
 	t->waiting_armed = false;
-	if (t->waiting_told || t->first != NULL || t->last_payload.packet == 0 ||
-	    t->flow[SERVER].facts->last_data.packet >= t->flow[CLIENT].facts->last_data.packet)
+	if (t->waiting_told || !conn_unanswered(t))
 		return;
 	t->waiting_told = true;
 	decoder_conn_fact(d, c, CONN_WAITING, false);

@@ -519,6 +519,8 @@ static void segment_fin(struct decoder *d, struct conn *c, const struct segment 
 	}
 	if (c->flow[CLIENT].fin_seen && c->flow[SERVER].fin_seen)
 		conn_over(d, c);
+	else if (from == CLIENT && c->detail->waiting_told && conn_unanswered(c->detail))
+		decoder_conn_fact(d, c, CONN_WAITING, false);   /* it waits no longer; who is silent may not close for long */
 }
 
 /* Genuine ones are at the next expected byte, or at the ACK field of the segment that they answer. RFC 9293 3.5.2 */

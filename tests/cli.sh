@@ -113,7 +113,11 @@ stops_and_reports() { # a signal while it waits on a pipe
     rm "$work/pipe"
     [ $n -lt 30 ] && [ $status -eq 0 ] && json_on_stdout
 }
-manual_is_true() { "$src/docs/fill-manual.sh" "$why502" "$src/docs/why502.1" | diff "$src/docs/why502.1" -; }
+# Without libcrypto there is an option less.
+manual_is_true() {
+    "$why502" --help | grep -q -- --rsa-key || return 0
+    "$src/docs/fill-manual.sh" "$why502" "$src/docs/why502.1" | diff "$src/docs/why502.1" -
+}
 names_on_request() {
     exits 0 -r "$work/empty.pcap" -T json -N && json_on_stdout && grep -q '"names": {}' "$work/out" || return 1
     exits 0 -r "$work/empty.pcap" -T json -N -n && ! grep -q '"names"' "$work/out" || return 1

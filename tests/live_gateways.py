@@ -9,6 +9,9 @@ status, the upstream, and its cause must be one that `why502 --explain` gives fo
 What a gateway copes with (an answer that is no error) need not be told, and needs no word in the log. Where a gateway logs a failure
 without a word on its cause, the status must be what its model has for that cause.
 
+What goes over TLS is read with the upstreams' key log, which grows meanwhile, is rotated once, and opened again on SIGHUP. With
+--scheme https the capture is read again, with the keys and without: there a cause must be the same, or none.
+
 --scheme: only the scenarios whose upstream speaks http, https or h2c.
 --keep: DIR/GATEWAY gets the capture, the report, the gateway's configuration and logs.
 """
@@ -24,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,11 +36,13 @@ import gateways                         # noqa: E402
 import net                              # noqa: E402
 import run                              # noqa: E402
 import scenarios                        # noqa: E402
+import tls                              # noqa: E402
 
 IN_SUITE = ("nginx", "haproxy", "apache", "varnish")
-AT_LEAST = {None: 10, "http": 10, "https": 1, "h2c": 3}         # causes that agree, of each gateway
+AT_LEAST = {None: 10, "http": 10, "https": 8, "h2c": 3}         # causes that agree, of each gateway
 FIRST_PORT = 8080                       # of the scenarios' upstreams, one each
 START_S, STOP_S = 10, 10
+ROTATE_AFTER_S = 3                      # amid the others
 LONE_AFTER_S = 3                        # when most of the others are done
 AT_ONCE = 2                             # gateways: they share the machine's processors
 STATUSES = "500-504"                    # Apache and lighttpd answer 500, too
@@ -76,12 +82,12 @@ class Case:
 
 # ---- a run ---------------------------------------------------------------------------------
 
-def start_upstreams(network, cases):
+def start_upstreams(network, cases, folder):
     mine = [c for c in cases if c.scenario.behaviour]
     command = [sys.executable, os.path.join(HERE, "lab", "upstream.py")]
     for c in mine:
         command += ["0.0.0.0:%d" % c.port, c.scenario.behaviour]
-    process = network.start(network.upstream, command, stdout=subprocess.PIPE)
+    process = network.start(network.upstream, command, stdout=subprocess.PIPE, env=dict(os.environ, **{tls.FOLDER: folder}))
     if process.stdout.readline() != b"listening\n":
         raise RuntimeError("the upstreams do not listen")
     network.wire.delays_s = {c.port: c.scenario.delay_s for c in cases if c.scenario.delay_s}
@@ -89,7 +95,7 @@ def start_upstreams(network, cases):
 
 def start_sniffer(network, tool, folder):
     with open(os.path.join(folder, "report.ndjson"), "w") as out, open(os.path.join(folder, "why502.err"), "w") as err:
-        sniffer = network.start(network.gateway, [tool, "-i", "eth0", "-T", "ndjson", "--status", STATUSES], stdout=out, stderr=err)
+        sniffer = network.start(network.gateway, [tool, "-i", "eth0", "-T", "ndjson", "--status", STATUSES, "-k", os.path.join(folder, tls.KEYS)], stdout=out, stderr=err)
     end = time.monotonic() + START_S
     while time.monotonic() < end and sniffer.poll() is None:
         with open("/proc/%d/net/packet" % sniffer.pid) as file:
@@ -102,10 +108,11 @@ def start_sniffer(network, tool, folder):
 
 def start_capture(network, folder):
     """A copy of what why502 sees, to look into afterwards."""
-    tcpdump = network.start(network.gateway, ["tcpdump", "-i", "eth0", "-U", "-B", "16384", "--nano", "-Z", "root", "-w",
+    tcpdump = network.start(network.gateway, ["tcpdump", "-i", "eth0", "-U", "--immediate-mode", "-B", "16384", "--nano", "-Z", "root", "-w",
                                               os.path.join(folder, "capture.pcap")], stderr=subprocess.PIPE, text=True)
     while "listening on" not in (tcpdump.stderr.readline() or "listening on"):
         pass
+    return tcpdump
 
 
 def stop_sniffer(sniffer, folder):
@@ -144,30 +151,58 @@ def about(records, case, used_once):
     return [line for record in records if any(pattern.search(line) for line in record) for line in record]
 
 
+def rotate_keys(folder, sniffer):
+    os.rename(os.path.join(folder, tls.KEYS), os.path.join(folder, tls.KEYS + ".1"))
+    with open(os.path.join(folder, tls.KEYS), "w", encoding="ascii"):
+        pass
+    sniffer.send_signal(signal.SIGHUP)
+
+
+def read_again(tool, folder, cases):
+    """What the capture's report is with all keys, and without any, where it is not the live one's."""
+    keys = [o for name in (tls.KEYS, tls.KEYS + ".1") for o in ("-k", os.path.join(folder, name))]
+    wrong = []
+    for how, options, may_lack in (("with keys", keys, ()), ("without keys", [], ("unexplained", None))):
+        done = subprocess.run([tool, "-r", os.path.join(folder, "capture.pcap"), "-T", "json", "--status", STATUSES, *options],
+                              capture_output=True, env={k: v for k, v in os.environ.items() if k != "SSLKEYLOGFILE"})
+        found = {i["request"]["target"]: i["cause"] for i in json.loads(done.stdout)["incidents"]}
+        for c in cases:
+            cause, want = found.get(c.last["target"]), c.scenario.cause or None
+            if cause != want and cause not in may_lack:
+                wrong.append("%s: %s is %s, not %s" % (how, c.name, cause, want))
+    return wrong
+
+
 def ask_all(network, cases):
     """A client for each case; one for all of those whose tries show no request, one after another."""
     lone = [c for c in cases if not c.scenario.shows_request]
     scripts = {c.name: c.script() for c in cases if c not in lone}
     scripts["lone"] = [ask for c in lone for ask in c.script()]
-    for ask in scripts["lone"][:1]:
+    for ask in scripts["lone"][:1] if len(scripts) > 1 else []:
         ask["after_s"] = LONE_AFTER_S
     answers = run.ask(network, scripts)
     for c in cases:
         c.answers = answers.get(c.name) or [a for a in answers["lone"] if a["target"].startswith(c.prefix + "/")]
 
 
-def run_gateway(tool, gateway, cases, folder, keep):
+def run_gateway(tool, gateway, cases, folder, capture):
     """Everything but the judgement: fills the cases, returns what is wrong with the report as a whole."""
     with net.Network() as network:
-        start_upstreams(network, cases)
+        tls.make_certificates(folder)
+        start_upstreams(network, cases, folder)
         run.make_world_readable(folder)
         run.start_gateway(network, gateway, gateways.Setting(folder, net.GATEWAY, [c.route() for c in cases]))
-        if keep:
-            start_capture(network, folder)
+        tcpdump = start_capture(network, folder) if capture else None
         sniffer = start_sniffer(network, tool, folder)
+        rotation = threading.Timer(ROTATE_AFTER_S, rotate_keys, (folder, sniffer))
+        rotation.start()
         ask_all(network, cases)
+        rotation.join()
         time.sleep(max(c.scenario.settle_s for c in cases))
         incidents, summary = stop_sniffer(sniffer, folder)
+        if tcpdump:
+            tcpdump.terminate()
+            tcpdump.wait(STOP_S)
     records = log_records(gateway, folder)
     ports = [port for c in cases for port in {a["port"] for a in c.answers}]
     used_once = {port for port in ports if ports.count(port) == 1}
@@ -276,7 +311,7 @@ def tell(tap, tool, gateway, scheme, cases, trouble):
 def cases_for(gateway, scheme):
     able = [(n, s) for n, s in scenarios.SCENARIOS.items()
             if s.scheme in gateway.schemes and scheme in (None, s.scheme) and (s.behaviour or not gateway.probes) and
-            gateway.name not in s.not_with]
+            gateway.name not in s.not_with and gateway.name in (s.only_with or (gateway.name,))]
     return [Case(name, scenario, FIRST_PORT + i) for i, (name, scenario) in enumerate(able)]
 
 
@@ -289,7 +324,9 @@ def trial(tool, gateway, scheme, keep):
     cases = cases_for(gateway, scheme)
     with tempfile.TemporaryDirectory(prefix="gateway") as folder:
         try:
-            trouble = run_gateway(tool, gateway, cases, folder, keep)
+            trouble = run_gateway(tool, gateway, cases, folder, keep or scheme == "https")
+            if scheme == "https":
+                trouble += read_again(tool, folder, cases)
         finally:
             if keep:
                 shutil.copytree(folder, os.path.join(keep, gateway.name), dirs_exist_ok=True, ignore=shutil.ignore_patterns("run"))

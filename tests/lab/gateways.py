@@ -5,6 +5,8 @@ A configuration is made from a Setting: where to listen, and which paths go to w
 """
 from dataclasses import dataclass, field
 
+import tls
+
 
 @dataclass
 class Route:
@@ -14,6 +16,8 @@ class Route:
     connect_s: float = 1
     read_s: float = 2
     leave_out: bool = False             # an upstream that failed is not tried again for a while
+    verify: bool = False                # https: its certificate must be of {dir}/ca.pem, and for tls.NAME
+    named: bool = False                 # https: SNI is sent
 
 
 @dataclass
@@ -70,9 +74,13 @@ def nginx(s):
         plain = '''proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;'''
         return f"""  location {r.path} {{
    {kind}_pass {"grpc" if kind == "grpc" else r.scheme}://app{n};
-   {plain if kind == "proxy" else ""}
+   {plain if kind == "proxy" else ""} {tls_words(r) if r.scheme == "https" else ""}
    {kind}_connect_timeout {ms(r.connect_s)}ms; {kind}_read_timeout {ms(r.read_s)}ms; {kind}_send_timeout {ms(r.read_s)}ms;
   }}"""
+
+    def tls_words(r):
+        words = f"proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_name {tls.NAME}; proxy_ssl_server_name {'on' if r.named else 'off'};"
+        return words + (f" proxy_ssl_verify on; proxy_ssl_trusted_certificate {s.dir}/ca.pem;" if r.verify else "")
 
     return {"gateway.conf": f"""worker_processes 1;
 daemon off;
@@ -96,7 +104,8 @@ http {{
 
 def haproxy(s):
     def backend(n, r):
-        how = {"https": " ssl verify none", "h2c": " proto h2"}.get(r.scheme, "")
+        verify = f"required ca-file {s.dir}/ca.pem verifyhost {tls.NAME}" if r.verify else "none"
+        how = {"https": f" ssl ssl-min-ver TLSv1.2 verify {verify}" + (f" sni str({tls.NAME})" if r.named else ""), "h2c": " proto h2"}.get(r.scheme, "")
         if r.leave_out:
             how += " check inter 60s observe layer4 error-limit 1 on-error mark-down"
         servers = "\n".join(f" server s{i} {u}{how}" for i, u in enumerate(r.upstreams, 1))

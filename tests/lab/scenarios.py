@@ -30,20 +30,29 @@ class Scenario:
     reported_upstream: str = None   # where it differs from `upstream`
     scheme: str = "http"            # what the gateway speaks: gateways.Route
     not_with: tuple = ()            # gateways
+    only_with: tuple = ()
+    verify: bool = False            # gateways.Route
+    named: bool = False
     leave_out: bool = False         # the gateway stops trying an upstream that failed
     story: str = ""                 # for README
 
     @property
     def shows_request(self):
-        """Its tries carry a request that a capture shows."""
+        """Its tries carry a request that a capture shows, without keys."""
         return self.behaviour.startswith("h2_") or (self.behaviour != "" and self.scheme == "http")
 
     def route(self, path, upstreams):
-        return gateways.Route(path, upstreams, self.scheme, self.connect_s, self.read_s, self.leave_out)
+        return gateways.Route(path, upstreams, self.scheme, self.connect_s, self.read_s, self.leave_out, self.verify, self.named)
 
     def script(self, prefix, fresh=False):
         """Its requests, for client.py."""
         return [dict(asdict(a), target=prefix + a.target, fresh=a.fresh or fresh) for a in self.asks]
+
+
+def https(cause, behaviour, story, verify=True, named=True, asks=("/fails",), decisive="upstream data"):
+    """Only with those gateways whose settings for it the lab knows."""
+    return Scenario(cause, behaviour, [Ask(a) for a in asks], scheme="https", verify=verify, named=named, story=story, decisive=decisive,
+                    only_with=("nginx", "haproxy"))
 
 
 SCENARIOS = {
@@ -122,6 +131,22 @@ SCENARIOS = {
         story="The upstream sends half a header section and then nothing; the gateway gives up at its own limit of 2 s."),
     "client-aborted": Scenario("client-aborted", behaviour="silence", asks=[Ask("/ok"), Ask("/fails", abort_s=0.7)], settle_s=0.6,
         decisive="gateway close", story="The client closes while the upstream still works on its request."),
+    "tls-healthy": https("", "tls_good", "Nothing is wrong inside TLS.", asks=("/ok", "/ok?2")),
+    "tls12-healthy": https("", "tls_good12", "Nothing is wrong inside TLS 1.2.", asks=("/ok", "/ok?2")),
+    "tls-expired": https("tls-certificate-rejected", "tls_expired", "The upstream's certificate ended years ago."),
+    "tls12-expired": https("tls-certificate-rejected", "tls_expired12", "The upstream's certificate ended years ago; TLS 1.2."),
+    "tls-other-name": https("tls-certificate-rejected", "tls_othername", "The upstream's certificate is for another name."),
+    "tls-no-version": https("tls-handshake-rejected", "tls_old", "The upstream speaks TLS 1.1 at most, which the gateway does not."),
+    "tls-no-name": https("tls-handshake-rejected", "tls_named", "The upstream wants to know which name is meant; the gateway sends none.", named=False),
+    "tls-client-certificate": https("tls-handshake-rejected", "tls_mutual", "The upstream wants a certificate of the gateway, which has none."),
+    "tls12-client-certificate": https("tls-handshake-rejected", "tls_mutual12", "The same, TLS 1.2."),
+    "tls-closed": https("tls-handshake-aborted", "tls_closes", "The upstream closes when the ClientHello has come."),
+    "tls-silence": https("tls-handshake-timeout", "tls_silent", "The upstream says nothing to the ClientHello."),
+    "tls-upstream-error": https("upstream-error", "tls_good=status=503", "Inside TLS the upstream answers 503.", asks=("/ok", "/fails")),
+    "tls-closed-before-response": https("closed-before-response", "tls_good12=close", "Inside TLS 1.2 the upstream closes without an answer.",
+        asks=("/ok", "/fails"), decisive="upstream FIN"),
+    "tls-response-timeout": https("response-timeout", "tls_good=silence", "Inside TLS the upstream says nothing to the request.",
+        asks=("/ok", "/fails"), decisive="gateway close"),
     "h2-healthy": Scenario("", behaviour="h2_ok", scheme="h2c", asks=[Ask("/ok"), Ask("/ok?2", "POST"), Ask("/ok?3"), Ask("/ok?4")],
         story="Nothing is wrong: the gateway speaks HTTP/2 to its upstream."),
     "h2-goaway": Scenario("http2-goaway", behaviour="h2_goaway=0", scheme="h2c", asks=[Ask("/ok"), Ask("/fails", "POST")],

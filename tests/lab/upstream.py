@@ -5,7 +5,7 @@
 
 It answers targets with /ok in them, and whatever comes while nothing is wrong, with 200. Any other request gets BEHAVIOUR. Each
 behaviour is a function below, given the connection and its argument; its name is what the command line says. With several
-addresses there are several upstreams, each with its own. Those whose name begins with h2_ speak HTTP/2: see http2.py.
+addresses there are several upstreams, each with its own. Those whose name begins with h2_ speak HTTP/2: see http2.py; with tls_, TLS: see tls.py.
 """
 import socket
 import struct
@@ -14,6 +14,7 @@ import threading
 import time
 
 import http2
+import tls
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
 
@@ -176,11 +177,26 @@ def idle_limit(c, seconds):
 
 BEHAVIOURS = {f.__name__: f for f in (ok, close, reset, silence, status, header, many_headers, raw, says, mid_headers_close,
                                       mid_headers_reset, mid_body_close, mid_body_reset, mid_chunk_close, stall_mid_body,
-                                      stall_mid_headers, bad_request, reset_in_request, close_later, idle_limit)} | http2.BEHAVIOURS
+                                      stall_mid_headers, bad_request, reset_in_request, close_later, idle_limit)} | http2.BEHAVIOURS | tls.BEHAVIOURS
 AT_FIRST_BYTES = (bad_request, reset_in_request)        # they do not wait for a whole request
 
 
+def serve_inside(sock, terms, argument):
+    name, _, rest = argument.partition("=")
+    try:
+        inside = terms.wrap(sock)
+    except OSError:                     # the handshake failed: ssl has said so
+        inside = None
+    if inside is None:
+        sock.close()
+    else:
+        serve(inside, BEHAVIOURS[name or "ok"], rest)
+
+
 def serve(sock, behaviour, argument):
+    if isinstance(behaviour, tls.Behaviour):
+        serve_inside(sock, behaviour, argument)
+        return
     c = Connection(sock)
     if behaviour is idle_limit:
         sock.settimeout(float(argument))
