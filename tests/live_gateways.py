@@ -165,7 +165,7 @@ def read_again(tool, folder, cases):
     for how, options, may_lack in (("with keys", keys, ()), ("without keys", [], ("unexplained", None))):
         done = subprocess.run([tool, "-r", os.path.join(folder, "capture.pcap"), "-T", "json", "--status", STATUSES, *options],
                               capture_output=True, env={k: v for k, v in os.environ.items() if k != "SSLKEYLOGFILE"})
-        found = {i["request"]["target"]: i["cause"] for i in json.loads(done.stdout)["incidents"]}
+        found = {i["request"]["target"]: i["cause"] for i in json.loads(done.stdout)["incidents"] if i["request"]}
         for c in cases:
             cause, want = found.get(c.last["target"]), c.scenario.cause or None
             if cause != want and cause not in may_lack:
@@ -175,7 +175,7 @@ def read_again(tool, folder, cases):
 
 def ask_all(network, cases):
     """A client for each case; one for all of those whose tries show no request, one after another."""
-    lone = [c for c in cases if not c.scenario.shows_request]
+    lone = sorted((c for c in cases if not c.scenario.shows_request), key=lambda c: c.scenario.cause != "")     # that it is a gateway shows first
     scripts = {c.name: c.script() for c in cases if c not in lone}
     scripts["lone"] = [ask for c in lone for ask in c.script()]
     for ask in scripts["lone"][:1] if len(scripts) > 1 else []:
@@ -207,7 +207,7 @@ def run_gateway(tool, gateway, cases, folder, capture):
     ports = [port for c in cases for port in {a["port"] for a in c.answers}]
     used_once = {port for port in ports if ports.count(port) == 1}
     for c in cases:
-        c.incidents = [i for i in incidents if i["request"]["target"].startswith(c.prefix + "/")]
+        c.incidents = [i for i in incidents if i["request"] and i["request"]["target"].startswith(c.prefix + "/")]
         c.log = about(records, c, used_once)
     trouble = [i for i in incidents if not any(i in c.incidents for c in cases)]
     if summary["type"] != "summary" or summary["capture"]["quality"]["kernel_dropped"] != 0:
