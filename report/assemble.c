@@ -257,6 +257,7 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 			t->ended = m->arp_last;
 		}
 	}
+	out->front_read = m->n_trials != 0 && roles_serves_in_clear(c->roles, out->trials[0].gateway.address);
 	if (earlier != NULL) {
 		*earlier = trial_of(m->earlier);
 		out->earlier = earlier;

@@ -333,6 +333,9 @@ static void hold_confidence(const struct look *l, struct finding *f)
 	/* Two versions of the same bytes: the receiver may have taken the other (SAFETY.md). */
 	if (conn != NULL && (l->gw->conflicting != 0 || l->up->conflicting != 0))
 		at_most(f, CONFIDENCE_MEDIUM);
+	/* A request without the client's, at a gateway whose clients are in the capture: packets are missing, and what became of it. */
+	if (l->c->client == NULL && l->c->front_read && !l->c->client_encrypted)
+		at_most(f, CONFIDENCE_LOW);
 	if (clock_stepped(l))
 		at_most(f, CONFIDENCE_LOW);
 	/* A hole that the rule itself rests on (full-size segments that never came) is no flaw of the capture. */

@@ -195,6 +195,24 @@ bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const str
 	return is_server(r, client->address) || (e != NULL && (e->requests != 0 || e->parent != NO_GATEWAY));
 }
 
+bool roles_serves_in_clear(struct roles *r, const uint8_t address[static 16])
+{
+	struct lru_key k = lru_key_address(address);
+	const struct served *s = lru_find(r->served, &k);
+
+	return s != NULL && s->answers && s->encrypted == 0;
+}
+
+static void note_encrypted(struct roles *r, struct served *s, const uint8_t address[static 16])
+{
+	struct lru_key k = lru_key_address(address);
+	struct served *all = lru_find(r->served, &k);
+
+	r->news += s->encrypted++ == 0;
+	if (all != NULL)
+		all->encrypted++;
+}
+
 static void note_address(struct roles *r, const uint8_t address[static 16], bool answers)
 {
 	struct lru_key k = lru_key_address(address);
@@ -396,7 +414,7 @@ static void fact_conn(struct roles *r, const struct conn_fact *f)
 		e->failed_connects++;
 	if (s != NULL && c->exchanges == 0 && tls != NULL && tls->server_hello.packet != 0 &&
 	    tls->first_application[CLIENT].packet != 0)
-		r->news += s->encrypted++ == 0; /* its requests, if any, could not be read */
+		note_encrypted(r, s, c->end[SERVER].address); /* its requests, if any, could not be read */
 	if (s != NULL && c->exchanges == 0 && tls == NULL && c->side[CLIENT].bytes == 0 &&
 	    c->closing != CLOSING_NONE && c->closer == CLIENT)
 		s->health_checks++;

@@ -127,6 +127,8 @@ int roles_front(struct roles *r, const struct endpoint *server); /* gateway, or 
 int roles_back(struct roles *r, const struct endpoint *client, const struct endpoint *server);
 /* May a connection from here be a gateway's: does the address answer others, or has it asked this server before? */
 bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const struct endpoint *server);
+/* Do others ask at this address, and nobody so that it cannot be read? */
+bool roles_serves_in_clear(struct roles *r, const uint8_t address[static 16]);
 bool roles_knows(struct roles *r,
 		 const uint8_t address[static 16]); /* it completed a handshake, or served */
 /* Is this the pace of a health check: one target, a connection each, at a fixed period? */
