@@ -534,14 +534,29 @@ static bool judge_anew(struct correlation *c, struct found *x, bool final)
 	return true;
 }
 
+/* An exchange that was open when it was judged is another fact since it ended. */
+static void look_at_facts(struct correlation *c, struct found *x)
+{
+	struct incident *i = x->incident;
+
+	if (x->matter.client != NULL)
+		i->client_exchange = view_of(c, &i->arena, x->matter.client);
+	for (unsigned t = 0; t < i->n_attempts && t < x->matter.n_trials; t++) {
+		i->attempts[t].view = view_of(c, &i->arena, x->matter.trials[t]);
+		i->attempts[t].exchange = x->matter.trials[t]->id;
+	}
+}
+
 void found_judge(struct correlation *c, struct found *x, bool final)
 {
 	const struct kept *last =
 		x->matter.n_trials != 0 ? x->matter.trials[x->matter.n_trials - 1] : NULL;
 
 	if (x->incident != NULL && last != NULL &&
-	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S))
+	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S)) {
+		look_at_facts(c, x);
 		return;
+	}
 	(void)judge_anew(c, x, final);
 }
 
