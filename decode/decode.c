@@ -393,7 +393,8 @@ static void take_held(struct decode *d, const struct packet *next, unsigned n)
 		return;
 	n = n < LEAP_AFTER ? n : LEAP_AFTER;
 	memcpy(window, d->held.packets, held * sizeof *window);
-	memcpy(window + held, next, n * sizeof *window);
+	if (n != 0)
+		memcpy(window + held, next, n * sizeof *window);
 	d->held.n = 0;
 	d->held.chunk = NULL;
 	take_packets(d, window, held, n, chunk, false);

@@ -274,7 +274,7 @@ static void dump(const struct ends *e, const char *keylog, const char *rsa_key)
 	fclose(f);
 	snprintf(name, sizeof name, "%s/%03u.pem", dir, n);
 	if (rsa_key != NULL)
-		(void)link(rsa_key, name);
+		CHECK(link(rsa_key, name) == 0);
 }
 
 static void decode_with(struct ends *e, const char *keylog)
