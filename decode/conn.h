@@ -27,7 +27,6 @@ enum { SYN_ACK_OPTIONS = 40 };          /* the most that a TCP header has. RFC 9
 struct half {                           /* a SYN, and the SYN-ACK that nobody has acknowledged yet */
 	struct tuple tuple;
 	struct mark first, last;
-	int64_t  tick_ns;               /* the last before its SYN */
 	struct icmp_note icmp;
 	struct mark answered, answered_last;    /* by SYN-ACKs */
 	uint32_t answer_seq;

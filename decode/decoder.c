@@ -127,7 +127,7 @@ static bool timer_room(struct timer_queue *q)
 
 static const int64_t timer_ns[TIMER_COUNT] = {
 	[TIMER_SETTLE] = SETTLE_NS, [TIMER_WAITING] = WAITING_NS, [TIMER_CONN_WAITING] = WAITING_NS,
-	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS - TICK_NS,        /* before it is sent again. RFC 6298 2.1 */
+	[TIMER_CLOSE] = SETTLE_NS, [TIMER_REST] = SETTLE_NS, [TIMER_SYN] = WAITING_NS,
 };
 
 /* Without memory the time-out is lost: the end of the connection or of the capture still comes. */
@@ -140,7 +140,7 @@ void decoder_arm(struct decoder *d, enum timer timer, void *what, uint32_t gener
 		return;
 	}
 	q->entries[(q->first + q->n++) & (q->size - 1)] = (struct timer_entry){
-		d->tick_ns + TICK_NS + timer_ns[timer], d->timer_running ? d->timer_packet : d->now.packet, what, generation, 0 };
+		d->now.time_ns + timer_ns[timer], d->timer_running ? d->timer_packet : d->now.packet, what, generation, 0 };
 }
 
 static void timer_settle(struct decoder *d, const struct timer_entry *e)
@@ -346,7 +346,6 @@ static void timer_run(struct decoder *d, unsigned i)
 void decoder_tick(struct decoder *d, struct mark now)
 {
 	d->now = now;
-	d->tick_ns = now.time_ns;
 	d->timer_running = true;
 	for (unsigned i = 0; i < TIMER_COUNT; i++)
 		timer_run(d, i);
@@ -713,7 +712,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 		return NULL;
 	}
 	segment_options(s->options, &o);
-	*h = (struct half){ .tuple = s->tuple, .first = s->at, .last = s->at, .tick_ns = d->tick_ns, .isn = s->seq, .syns = 1, .window = s->window,
+	*h = (struct half){ .tuple = s->tuple, .first = s->at, .last = s->at, .isn = s->seq, .syns = 1, .window = s->window,
 	                    .mss = o.mss, .from = s->from, .ttl = s->ttl, .window_scale = o.window_scale, .tap = s->tap,
 	                    .sack = o.sack_permitted, .timestamps = o.timestamps, .ip_id = s->ip_id,
 	                    .hash_low = (uint32_t)s->hash, .index = index, .generation = h->generation, .used = true };
@@ -868,7 +867,7 @@ static void halves_expire(struct decoder *d)
 {
 	struct half *h;
 
-	while ((h = half_oldest(d)) != NULL && h->tick_ns + HALF_NS <= d->now.time_ns) {
+	while ((h = half_oldest(d)) != NULL && h->first.time_ns + HALF_NS <= d->now.time_ns) {
 		d->timer_order = (uint64_t)TIMER_COUNT << 56 | h->first.packet;
 		half_end(d, h, CONN_EVICTED);
 	}

@@ -51,7 +51,6 @@ struct decoder {
 	uint64_t order;                 /* of the next fact of this packet */
 	bool     timer_running;         /* facts are ordered by what armed their timer */
 	uint64_t timer_order, timer_packet;
-	int64_t  tick_ns;               /* time of the last tick */
 	struct mark now;                /* the packet in hand */
 	uint64_t next_number;           /* tcp.stream; one decoder alone */
 	bool     ticks_told;            /* this decoder tells FACT_TICK */
@@ -90,7 +89,6 @@ void decoder_flush(struct decoder *d);
 /* Facts: room for one of `size` bytes, zeroed, its head filled but for conn. NULL: no memory. */
 struct fact *decoder_fact(struct decoder *d, enum fact_kind kind, size_t size, const struct conn *c);
 void decoder_conn_fact(struct decoder *d, struct conn *c, enum conn_why why, bool final);
-/* Fires `timer`s time from the next tick on: what is armed between two ticks is due at one, in whichever decoder it lies. */
 void decoder_arm(struct decoder *d, enum timer timer, void *what, uint32_t generation);
 void decoder_arm_rest(struct decoder *d, struct conn *c);        /* it may go to rest once nothing has come for a while */
 void decoder_limit(struct decoder *d, const char *name);
