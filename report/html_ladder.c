@@ -4,6 +4,7 @@
  * row of its own with its length. Whoever cannot see the picture finds its rows in the description.
  */
 #include "html.h"
+#include "ladder.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -176,19 +177,9 @@ static void described(struct drawing *d)
 	html_tag(d->h, "</desc>");
 }
 
-static unsigned first_used(const struct incident *i)
-{
-	unsigned base = i->n_columns > 1 ? 1 : 0;
-
-	for (unsigned s = 0; s < i->n_steps; s++)
-		if (i->steps[s].from == 0 || i->steps[s].to == 0)
-			base = 0;
-	return base;
-}
-
 static struct drawing drawing_of(struct html *h, const struct incident *i)
 {
-	struct drawing d = { .h = h, .i = i, .base = first_used(i), .columns = i->n_columns };
+	struct drawing d = { .h = h, .i = i, .base = ladder_first_column(i), .columns = i->n_columns };
 	unsigned gaps = d.columns - d.base > 1 ? d.columns - d.base - 1 : 1;
 
 	d.in_ms = since_ns(i->steps[0].at.time_ns, i->steps[i->n_steps - 1].at.time_ns) < NS_PER_S;

@@ -215,7 +215,7 @@ static void draw_heads(struct page *p, struct row *r, const struct geometry *g, 
 	page_style(p, STYLE_PLAIN);
 }
 
-static unsigned first_used(const struct incident *i)
+unsigned ladder_first_column(const struct incident *i)
 {
 	unsigned base = i->n_columns > 1 ? 1 : 0;
 
@@ -240,7 +240,7 @@ static unsigned room_for_gaps(const struct page *p, const struct incident *i, un
 
 static struct geometry geometry_of(const struct page *p, const struct incident *i, unsigned indent)
 {
-	struct geometry g = { .columns = i->n_columns, .base = first_used(i), .from_ns = i->steps[0].at.time_ns };
+	struct geometry g = { .columns = i->n_columns, .base = ladder_first_column(i), .from_ns = i->steps[0].at.time_ns };
 	unsigned room, gaps;
 	int64_t last_ns = g.from_ns;
 

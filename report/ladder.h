@@ -10,6 +10,9 @@
 #include "incident.h"
 #include "page.h"
 
+/* The first column that is drawn: 0, or 1 where the client took no part. */
+unsigned ladder_first_column(const struct incident *i);
+
 /* `all`: every step; else those in the middle of a long story are left out. */
 void ladder_draw(struct page *p, const struct incident *i, unsigned indent, bool all);
 

@@ -16,28 +16,9 @@ import tempfile
 
 import retap
 import rewrap
+from tap import Tap
 
 SAMPLE = 12
-
-
-class Tap:
-    def __init__(self):
-        self.n, self.failed = 0, False
-
-    def ok(self, what, wrong):
-        self.n += 1
-        for line in wrong:
-            print("#", line)
-        print("%sok %d - %s" % ("not " if wrong else "", self.n, what), flush=True)
-        self.failed |= bool(wrong)
-
-    def skip(self, what, why):
-        self.n += 1
-        print("ok %d - %s # SKIP %s" % (self.n, what, why), flush=True)
-
-    def done(self):
-        print("1..%d" % self.n)
-        return self.failed and "HARNESS_ACTIVE" not in os.environ
 
 
 # ---- reports -------------------------------------------------------------------------------
@@ -113,7 +94,7 @@ def wrapped(tap, tool, capture, name, folder):
         if kind in ("gtp", "l2tp"):
             tap.skip("%s in %s" % (name, kind), "out of scope")
             continue
-        tap.ok("%s in %s" % (name, kind), attempt(lambda: check(kind)))
+        tap.none("%s in %s" % (name, kind), attempt(lambda: check(kind)))
 
 
 def compressed(tap, tool, capture, name, folder):
@@ -125,7 +106,7 @@ def compressed(tap, tool, capture, name, folder):
         out = os.path.join(folder, "squeezed")        # by content, not by name
         with open(out, "wb") as f:
             subprocess.run([*command, capture], stdout=f, check=True)
-        tap.ok("%s as %s" % (name, suffix), attempt(lambda: differs(want, whole(report(tool, [out])))))
+        tap.none("%s as %s" % (name, suffix), attempt(lambda: differs(want, whole(report(tool, [out])))))
 
     def piped():
         feed = subprocess.Popen(["cat", capture], stdout=subprocess.PIPE)
@@ -134,7 +115,7 @@ def compressed(tap, tool, capture, name, folder):
         feed.wait()
         return differs(want, whole(got))
 
-    tap.ok("%s through a pipe" % name, attempt(piped))
+    tap.none("%s through a pipe" % name, attempt(piped))
 
 
 def divided(tap, tool, capture, name, folder):
@@ -144,8 +125,8 @@ def divided(tap, tool, capture, name, folder):
     want = whole(report(tool, [one]))
     parts = [os.path.join(folder, "part%d.pcapng" % i) for i in range(1, 6)]
     sides = [os.path.join(folder, side + ".pcapng") for side in ("back", "front")]
-    tap.ok("%s in five files" % name, attempt(lambda: differs(want, whole(report(tool, parts)))))
-    tap.ok("%s in two files, one for each side of the gateway" % name,
+    tap.none("%s in five files" % name, attempt(lambda: differs(want, whole(report(tool, parts)))))
+    tap.none("%s in two files, one for each side of the gateway" % name,
            attempt(lambda: differs(verdicts(report(tool, [one])), verdicts(report(tool, sides)))))
 
 
@@ -182,7 +163,7 @@ def tapped(tap, tool, capture, name, folder):
         return differs(wanted[original], read_as(kind))
 
     for kind, (what, original) in TAPS.items():
-        tap.ok("%s, %s" % (name, what), attempt(lambda: check(kind, original)))
+        tap.none("%s, %s" % (name, what), attempt(lambda: check(kind, original)))
 
 
 def lab_captures(shared):

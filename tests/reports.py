@@ -18,6 +18,7 @@ import tempfile
 import xml.etree.ElementTree
 
 import storm
+from tap import Tap
 
 try:
     import jsonschema
@@ -32,26 +33,6 @@ except ImportError:
 MANY = 10500                    # more than are kept in full
 HTML_BYTES_MAX = 2 << 20
 FORMATS = ("text", "line", "json", "ndjson", "html", "markdown", "csv", "ecs", "otlp", "har", "prom")
-
-
-class Tap:
-    def __init__(self):
-        self.n, self.failed = 0, False
-
-    def ok(self, what, wrong):
-        self.n += 1
-        for line in wrong:
-            print("#", line)
-        print("%sok %d - %s" % ("not " if wrong else "", self.n, what), flush=True)
-        self.failed |= bool(wrong)
-
-    def skip(self, what, why):
-        self.n += 1
-        print("ok %d - %s # SKIP %s" % (self.n, what, why), flush=True)
-
-    def done(self):
-        print("1..%d" % self.n)
-        return self.failed and "HARNESS_ACTIVE" not in os.environ
 
 
 def run(tool, *arguments):
@@ -142,19 +123,19 @@ def page_wrong(data):
 
 
 def html_format(tap, tool, hostile, many):
-    tap.ok("html: a page without an incident", page_wrong(run(tool, "-r", many["none"], "-T", "html")))
-    tap.ok("html: what strangers sent is text", page_wrong(run(tool, "-r", hostile, "-T", "html", "--top", "1000", "--exchanges")))
+    tap.none("html: a page without an incident", page_wrong(run(tool, "-r", many["none"], "-T", "html")))
+    tap.none("html: what strangers sent is text", page_wrong(run(tool, "-r", hostile, "-T", "html", "--top", "1000", "--exchanges")))
     data = run(tool, "-r", many["many"], "-T", "html", "--top", "1000000", "--exchanges")
     size = [] if len(data) < HTML_BYTES_MAX else ["%d bytes" % len(data)]
-    tap.ok("html: 10,000 incidents, below 2 MB", page_wrong(data) + size)
+    tap.none("html: 10,000 incidents, below 2 MB", page_wrong(data) + size)
     long_ = run(tool, "-r", many["long"], "-T", "html", "--top", "1000000", "--exchanges")
-    tap.ok("html: long targets, below 2 MB", [] if len(long_) < HTML_BYTES_MAX else ["%d bytes" % len(long_)])
+    tap.none("html: long targets, below 2 MB", [] if len(long_) < HTML_BYTES_MAX else ["%d bytes" % len(long_)])
 
 
 def assets(tap, here):
     made = subprocess.run([sys.executable, os.path.join(here, "report/html/embed.py")], capture_output=True, check=True).stdout
     with open(os.path.join(here, "report/html_assets.h"), "rb") as f:
-        tap.ok("html: style and script are those of report/html", [] if f.read() == made else ["run report/html/embed.py > report/html_assets.h"])
+        tap.none("html: style and script are those of report/html", [] if f.read() == made else ["run report/html/embed.py > report/html_assets.h"])
 
 
 # ---- JSON of all kinds ------------------------------------------------------------------------
@@ -254,15 +235,15 @@ def har_wrong(doc):
 def json_formats(tap, tool, capture, incidents, name):
     told = lines(run(tool, "-r", capture, "-T", "ndjson"))
     count = [d["type"] for d in told].count("incident")
-    tap.ok("ndjson: %s, a line an incident" % name, [] if count == incidents else ["%d lines" % count])
+    tap.none("ndjson: %s, a line an incident" % name, [] if count == incidents else ["%d lines" % count])
     docs = lines(run(tool, "-r", capture, "-T", "ecs"))
-    tap.ok("ecs: %s, fields of the schema" % name, ecs_wrong(docs) + ([] if len(docs) == incidents else ["%d lines" % len(docs)]))
+    tap.none("ecs: %s, fields of the schema" % name, ecs_wrong(docs) + ([] if len(docs) == incidents else ["%d lines" % len(docs)]))
     docs = lines(run(tool, "-r", capture, "-T", "otlp"))
-    tap.ok("otlp: %s, logs data" % name, against(OTLP, docs) + ([] if len(docs) == incidents else ["%d lines" % len(docs)]))
+    tap.none("otlp: %s, logs data" % name, against(OTLP, docs) + ([] if len(docs) == incidents else ["%d lines" % len(docs)]))
     doc = strict(run(tool, "-r", capture, "-T", "har"))
     sides = [e["_side"] for e in doc["log"]["entries"]]
     clients = sides.count("client")          # one of the hostile asks in a way that is no request
-    tap.ok("har: %s, an archive 1.2" % name, har_wrong(doc) + ([] if incidents - 1 <= clients <= incidents else ["%d clients" % clients]))
+    tap.none("har: %s, an archive 1.2" % name, har_wrong(doc) + ([] if incidents - 1 <= clients <= incidents else ["%d clients" % clients]))
 
 
 # ---- csv, markdown, prom -----------------------------------------------------------------------
@@ -305,19 +286,19 @@ def total(data):
 
 
 def other_formats(tap, tool, capture, incidents, name):
-    tap.ok("csv: %s, all rows alike and no formula" % name, csv_wrong(run(tool, "-r", capture, "-T", "csv"), incidents))
+    tap.none("csv: %s, all rows alike and no formula" % name, csv_wrong(run(tool, "-r", capture, "-T", "csv"), incidents))
     if shutil.which("cmark-gfm"):
-        tap.ok("markdown: %s, no link, image, HTML or mention" % name, markdown_wrong(run(tool, "-r", capture, "-T", "md", "--top", "1000")))
+        tap.none("markdown: %s, no link, image, HTML or mention" % name, markdown_wrong(run(tool, "-r", capture, "-T", "md", "--top", "1000")))
     else:
         tap.skip("markdown: %s" % name, "no cmark-gfm")
     data = run(tool, "-r", capture, "-T", "prom")
     if prometheus_parser:
-        tap.ok("prom: %s, no series twice" % name, prom_wrong(data))
+        tap.none("prom: %s, no series twice" % name, prom_wrong(data))
     else:
         tap.skip("prom: %s" % name, "no python3-prometheus-client")
     if shutil.which("promtool"):
         done = subprocess.run(["promtool", "check", "metrics"], input=data, capture_output=True)
-        tap.ok("prom: %s, promtool" % name, done.stderr.decode().splitlines())
+        tap.none("prom: %s, promtool" % name, done.stderr.decode().splitlines())
 
 
 def one_pass(tap, tool, capture, folder):
@@ -333,7 +314,7 @@ def one_pass(tap, tool, capture, folder):
             wrong.append("%s differs" % name)
         if os.stat(path).st_mode & 0o777 != 0o600:
             wrong.append("%s: mode %o" % (name, os.stat(path).st_mode))
-    tap.ok("ten files in one pass, as each alone, and nobody else's to read", wrong)
+    tap.none("ten files in one pass, as each alone, and nobody else's to read", wrong)
 
 
 def narrowed(tap, tool, capture):
@@ -356,7 +337,7 @@ def narrowed(tap, tool, capture):
             wrong.append("exit %d" % status)
         if options[0] == "--cause" and set(report["totals"]["by_cause"]) - set(options[1].split(",")):
             wrong.append("others: %s" % report["totals"]["by_cause"])
-        tap.ok("%s narrows every format alike (%d incidents)" % (what, n), wrong)
+        tap.none("%s narrows every format alike (%d incidents)" % (what, n), wrong)
 
 
 # ---- all ------------------------------------------------------------------------------------
@@ -365,7 +346,7 @@ def secrets(tap, tool, formats, hostile):
     for name in formats:
         data = run(tool, "-r", hostile, "-T", name, "--top", "1000")
         found = set(re.findall(rb"s3cret-\w+", data))
-        tap.ok("%s: no secret" % name, ["%s" % sorted(found)] if found else [])
+        tap.none("%s: no secret" % name, ["%s" % sorted(found)] if found else [])
 
 
 def main():
@@ -387,7 +368,7 @@ def main():
             other_formats(tap, tool, path, n, name)
         if prometheus_parser:
             data = run(tool, "-r", many["many"], "-T", "prom")
-            tap.ok("prom: 10,500 incidents, all counted", prom_wrong(data) + ([] if total(data) == MANY else ["%d" % total(data)]))
+            tap.none("prom: 10,500 incidents, all counted", prom_wrong(data) + ([] if total(data) == MANY else ["%d" % total(data)]))
         one_pass(tap, tool, many["mixed"], folder)
         narrowed(tap, tool, many["mixed"])
         secrets(tap, tool, FORMATS, hostile)
