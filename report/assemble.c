@@ -114,6 +114,17 @@ static bool explains(uint8_t cause, uint8_t symptom)
 	}
 }
 
+/* It asked an upstream and then closed without a byte to the client, and no packet of the client's side is missing: whatever
+ * became of the try, this is no end of an idle connection. */
+static bool left_unanswered(const struct matter *m)
+{
+	const struct exchange_fact *f = (const void *)m->client->fact;
+
+	return m->n_trials != 0 && m->client->fact->kind == FACT_EXCHANGE && f->x.request.complete &&
+	       f->x.response.first.packet == 0 && f->conn.closing != CLOSING_NONE &&
+	       f->conn.closer == SERVER && f->conn.side[SERVER].gap_bytes == 0;
+}
+
 static bool is_incident(const struct matter *m, const struct report_options *o,
 			const struct verdict *v)
 {
@@ -133,7 +144,8 @@ static bool is_incident(const struct matter *m, const struct report_options *o,
 		return true;
 	if (symptom == SYMPTOM_ERROR_STATUS && wanted(o, status_of(m)))
 		return true;
-	return explains(v->cause, symptom);
+	return explains(v->cause, symptom) ||
+	       (symptom == SYMPTOM_NO_RESPONSE && v->cause == CAUSE_UNEXPLAINED && left_unanswered(m));
 }
 
 /* ---- the case ----------------------------------------------------------------------------- */
@@ -227,6 +239,7 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 				   .front = m->front,
 				   .reaches_upstreams = m->reaches,
 				   .ambiguous = m->ambiguous,
+				   .unread = m->unread,
 				   .client_encrypted = m->encrypted,
 				   .model = matter_model(c, m, a),
 				   .learned = c->learned,

@@ -31,6 +31,7 @@ struct matter {
 	struct endpoint path[TIERS_MAX]; /* from there outward */
 	unsigned n_path;
 	bool ambiguous;       /* the trials are candidates */
+	bool unread;          /* after the last of them the gateway asked what was not captured */
 	bool reaches;         /* this gateway reached upstreams, or tried to */
 	bool encrypted;       /* its front is, without keys */
 	bool masked;          /* the client was given a whole answer of a broken one */

@@ -313,6 +313,24 @@ static bool clock_stepped(const struct look *l)
 	return false;
 }
 
+/* What a gateway of this kind makes of the cause; 0: unknown, or no answer. */
+static uint16_t status_made(const struct look *l, unsigned cause)
+{
+	const struct gateway_model *m = l->c->model;
+	bool h2 = l->x != NULL && l->x->request.version == VERSION_2 && m->status_h2[cause] != 0;
+
+	return h2 ? m->status_h2[cause] : m->status[cause];
+}
+
+/* The gateway kept its connection open and answered with a status that it has for something else. */
+static bool another_status(const struct look *l, unsigned cause)
+{
+	uint16_t made = status_made(l, cause);
+
+	return l->conn != NULL && l->conn->closing == CLOSING_NONE && l->client != NULL && l->client->outcome == OUTCOME_COMPLETE &&
+	       made != 0 && l->client->status != made;
+}
+
 static void hold_confidence(const struct look *l, struct finding *f)
 {
 	const struct conn_facts *conn = l->conn;
@@ -329,6 +347,8 @@ static void hold_confidence(const struct look *l, struct finding *f)
 	if (conn != NULL && (conn->limited || (conn->one_way && !happened(l->up->rst.at) && !happened(l->up->strange_ack))))
 		at_most(f, CONFIDENCE_MEDIUM);
 	if (l->x != NULL && l->x->limited)
+		at_most(f, CONFIDENCE_MEDIUM);
+	if (l->c->unread || another_status(l, f->v->cause))
 		at_most(f, CONFIDENCE_MEDIUM);
 	/* Two versions of the same bytes: the receiver may have taken the other (SAFETY.md). */
 	if (conn != NULL && (l->gw->conflicting != 0 || l->up->conflicting != 0))
@@ -361,8 +381,7 @@ static bool safe_to_repeat(const struct exchange_facts *x)
 static void predict(const struct look *l, struct verdict *v)
 {
 	const struct gateway_model *m = l->c->model;
-	bool h2 = l->x != NULL && l->x->request.version == VERSION_2 && m->status_h2[v->cause] != 0;
-	uint16_t begun = status_begun(l), status = h2 ? m->status_h2[v->cause] : m->status[v->cause];
+	uint16_t begun = status_begun(l), status = status_made(l, v->cause);
 
 	v->predicted_symptom = SYMPTOM_ERROR_STATUS;
 	if (v->cause == CAUSE_CLIENT_ABORTED || v->cause == CAUSE_GATEWAY_CLOSED) {

@@ -43,6 +43,7 @@ struct case_file {
 	unsigned n_backs;
 	bool     reaches_upstreams;             /* this gateway reached upstreams (or tried to) elsewhere in the capture */
 	bool     ambiguous;                     /* several upstream exchanges fit and differ in cause: trials are the candidates */
+	bool     unread;                        /* later than the last trial the gateway asked something that was not captured */
 	bool     front_read;                    /* who made the tries is asked by others in this capture, in the clear */
 	bool     client_encrypted;              /* there is a front, encrypted without keys */
 	bool     client_left_first;             /* the client closed or reset before the gateway gave up; at client_left */

@@ -272,6 +272,25 @@ static bool add_another(struct round *r, const bool *not_ours)
 	return true;
 }
 
+/* What the gateway asked there was not captured: it may have been the try that counts. */
+static bool lost_its_request(const struct kept *u)
+{
+	const struct conn_fact *f = (const void *)u->fact;
+
+	return u->fact->kind == FACT_CONN && u->upstream_state == STATE_FREE && u->guilty < 0 &&
+	       f->conn.exchanges == 0 && f->conn.side[CLIENT].gap_bytes != 0;
+}
+
+static void find_unread(const struct round *r, const struct row *row)
+{
+	struct matter *m = row->m;
+	int64_t from = m->n_trials != 0 ? m->trials[m->n_trials - 1]->begin.time_ns : INT64_MAX;
+
+	for (unsigned j = 0; j < r->n_columns && !m->unread; j++)
+		m->unread = lost_its_request(r->columns[j]) && r->columns[j]->begin.time_ns >= from &&
+			    r->columns[j]->last.time_ns <= row->end_ns + TIE_SLACK_NS;
+}
+
 /* ---- one gateway -------------------------------------------------------------------------- */
 
 static void note_failure(struct correlation *c, struct kept *u)
@@ -379,6 +398,7 @@ void match_gateway(struct round *r, int gateway)
 			asked_in_vain(r, &r->rows[i]);
 		if (m->n_trials == 0)
 			find_before(r, &r->rows[i], gateway);
+		find_unread(r, &r->rows[i]);
 	}
 	for (unsigned j = 0; j < r->n_columns; j++)
 		note_failure(r->c, r->columns[j]);

@@ -304,7 +304,8 @@ static void count_gap(struct check *c, int64_t gap_ns)
 	}
 }
 
-static void count_check(struct edge *e, uint64_t target, int64_t at_ns)
+/* `ended_ns`: when the server ended it. Who asks again at once has its pace from the server: a client that tries again. */
+static void count_check(struct edge *e, uint64_t target, int64_t at_ns, int64_t ended_ns)
 {
 	struct check *slot = &e->checks[0];
 
@@ -318,13 +319,17 @@ static void count_check(struct edge *e, uint64_t target, int64_t at_ns)
 	}
 	if (slot->n == 0 || slot->target != target) {
 		if (slot->n <= 1)
-			*slot = (struct check){ .target = target, .n = 1, .last_ns = at_ns };
+			*slot = (struct check){ .target = target, .n = 1, .last_ns = at_ns, .ended_ns = ended_ns };
 		else
 			slot->n--;
 		return;
 	}
-	count_gap(slot, at_ns - slot->last_ns);
+	if (at_ns - slot->ended_ns < (at_ns - slot->last_ns) / 16)
+		slot->stray++;
+	else
+		count_gap(slot, at_ns - slot->last_ns);
 	slot->last_ns = at_ns;
+	slot->ended_ns = ended_ns;
 	slot->n++;
 }
 
@@ -357,7 +362,7 @@ static void fact_brief(struct roles *r, const struct brief_fact *f)
 	e->requests++;
 	e->gateway_signs |= (f->signs & gateway_signs) != 0;
 	if (f->ordinal <= 1)
-		count_check(e, f->target_hash, f->request.time_ns);
+		count_check(e, f->target_hash, f->request.time_ns, f->response_first.time_ns);
 	if (e->requests <= 4 && e->model == NULL)
 		e->model = gateway_of_brief(f);
 }
@@ -382,7 +387,8 @@ static void fact_exchange(struct roles *r, const struct exchange_fact *f)
 	e->requests++;
 	e->gateway_signs |= (f->x.request.signs & gateway_signs) != 0;
 	if (f->x.ordinal <= 1)
-		count_check(e, f->x.target_hash, f->x.request.first.time_ns);
+		count_check(e, f->x.target_hash, f->x.request.first.time_ns,
+			    f->conn.closer == SERVER ? f->conn.closed.time_ns : 0);
 	if (e->model == NULL && e->requests <= MODEL_LOOKS)
 		e->model = gateway_of_request(f).model;
 }

@@ -52,7 +52,8 @@ struct served { /* an endpoint that answers */
 struct check {
 	uint64_t target;
 	uint32_t n;
-	int64_t last_ns, period_ns; /* of the gaps between them, as most have it */
+	int64_t last_ns, ended_ns;
+	int64_t period_ns;          /* of the gaps between them, as most have it */
 	uint32_t fit, stray;        /* gaps that have that period, and that do not */
 };
 

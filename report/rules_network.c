@@ -223,6 +223,9 @@ bool rule_packet_loss(const struct look *l, struct finding *f)
 	detail_word(f, "direction", request ? "to-upstream" : "from-upstream");
 	detail_count(f, "resends", side->resends_unacked);
 	detail_count(f, "segment_bytes", side->unacked_len);
+	/* A full one, and none of its size ever arrived: a smaller MTU is not ruled out. */
+	if (full_size(request ? l->up : l->gw, side->unacked_len) && side->bytes_acked < side->unacked_len)
+		at_most(f, CONFIDENCE_MEDIUM);
 	detail_seconds(f, "waited_s", waited_ns(l, side->unacked));
 	say(f, "Packets %s %s are lost: the same %u bytes were sent %u times in %s and never acknowledged.", request ? "to" : "from", l->upstream,
 	    side->unacked_len, side->resends_unacked + 1, time_text(waited_ns(l, side->unacked), time));
