@@ -5,7 +5,7 @@
 
 enum {
 	UNTOLD_S = 2,      /* a try that nobody has claimed by then is nobody's; */
-	CLAIMED_BY_S = 140 /* in a file by then, as long as a request without a try waits for one */
+	CLAIMED_BY_S = 140 /* or by then, as long as a request without a try waits for one */
 };
 
 /* ---- seen from the upstream side alone ---------------------------------------------------- */
@@ -148,10 +148,10 @@ static bool tell_masked(struct round *r, struct kept *u)
 	return true;
 }
 
-/* Files are told as late as memory allows: its request may end long after it. */
+/* Kept as long as memory allows: its request may end long after it. */
 static bool may_be_claimed(const struct round *r, const struct kept *u)
 {
-	return !r->final && !r->c->options->live && r->c->store->lists[LIST_MAIN].bytes < KEPT_BYTES / 2 &&
+	return !r->final && r->c->store->lists[LIST_MAIN].bytes < KEPT_BYTES / 2 &&
 	       u->last.time_ns + CLAIMED_BY_S * NS_PER_S > r->until_ns;
 }
 

@@ -219,7 +219,8 @@ def squid(s):
     def peer(n, r):
         host, port = host_port(r.upstreams[0])
         out = " connect-fail-limit=1" if r.leave_out else ""
-        return f"""cache_peer {host} parent {port} 0 no-query no-digest no-netdb-exchange originserver name=p{n} connect-timeout={whole(r.connect_s)}{out}
+        # It counts in ticks of a clock of whole seconds: of one second nothing may be left.
+        return f"""cache_peer {host} parent {port} 0 no-query no-digest no-netdb-exchange originserver name=p{n} connect-timeout={whole(r.connect_s) + 1}{out}
 acl path{n} urlpath_regex ^{r.path}
 cache_peer_access p{n} allow path{n}
 cache_peer_access p{n} deny all"""
