@@ -10,6 +10,7 @@ enum {
 
 static const double alone_cost = 5e6; /* of a request without a try: dearer than any fitting pair */
 static const double unlike_cost = 1e5;   /* a gateway that rewrites targets wholly */
+static const double unread_cost = 2e6;   /* a connection without a request, late: dearer than a like try whose answer came late */
 static const double innocent_cost = 400; /* nothing is wrong with the try: 20 ms squared */
 static const double same_cost = 25;      /* two fits within 5 ms squared: time does not decide */
 
@@ -50,6 +51,7 @@ static double pair_cost(const struct round *r, const struct row *row, const stru
 	cost += square(f.begin_ms < 5000 ? f.begin_ms : 5000) / 1024;
 	cost += u->guilty < 0 ? innocent_cost : 0;
 	cost += alike == 1 ? 1 : 0;
+	cost += !u->key.known && f.begin_ms > HEAD_MS ? unread_cost : 0;
 	if (u->fact->kind == FACT_EXCHANGE && c->fact->kind == FACT_EXCHANGE) {
 		const struct exchange_fact *x = (const void *)u->fact, *y = (const void *)c->fact;
 
