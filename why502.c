@@ -465,12 +465,26 @@ static unsigned threads_of(const struct run *r)
 	return r->o->rsa_keys.n > 0 ? 1 : r->o->threads != 0 ? r->o->threads : threads_by_default(r);
 }
 
+/* --max-memory, or live what leaves the gateway its own; 0: as each part thinks fit. */
+static size_t memory_of(const struct run *r)
+{
+	return r->o->max_memory != 0 ? (size_t)r->o->max_memory : r->live ? (size_t)LIVE_MEMORY_MIB << 20 : 0;
+}
+
+/* Of that, what incidents may take (some 7 KB each); connections and what they say have the rest. */
+static size_t incident_bytes(const struct run *r)
+{
+	size_t share = memory_of(r) / 4;
+
+	return share < LIMIT_INCIDENT_BYTES ? share : LIMIT_INCIDENT_BYTES;
+}
+
 static struct decode_options decode_options_of(const struct run *r)
 {
 	return (struct decode_options){
 		.threads = threads_of(r),
 		.exchanges = r->o->exchanges || r->o->match != NULL,
-		.max_memory = r->o->max_memory != 0 ? (size_t)r->o->max_memory : r->live ? (size_t)LIVE_MEMORY_MIB << 20 : 0,
+		.max_memory = memory_of(r) - incident_bytes(r),
 		.secrets = r->secrets, .check_coding = r->o->check_coding,
 	};
 }
@@ -549,7 +563,7 @@ static enum err_code begin_report(struct run *r, struct err *e)
 		.gateways = o->gateways, .n_gateways = o->n_gateways, .upstreams = o->upstreams, .n_upstreams = o->n_upstreams,
 		.limits = o->limits, .n_limits = o->n_limits, .symptoms = o->symptoms,
 		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .filter = o->filter, .names = r->names,
-		.max_incidents = LIMIT_INCIDENTS, .faults_unwanted = o->faults_unwanted, .least_confidence = o->least_confidence,
+		.max_incidents = LIMIT_INCIDENTS, .max_bytes = incident_bytes(r), .faults_unwanted = o->faults_unwanted, .least_confidence = o->least_confidence,
 	};
 	struct report_events events = { r, tell_exchange, tell_incident };
 

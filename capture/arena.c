@@ -117,6 +117,14 @@ char *arena_text(struct arena *a, const char *format, ...)
 	return text;
 }
 
+bool arena_holds(const struct arena *a, const void *p)
+{
+	for (const struct arena_block *b = a->blocks; b != NULL; b = b->next)
+		if ((uintptr_t)p >= (uintptr_t)b->bytes && (uintptr_t)p < (uintptr_t)b->bytes + b->used)
+			return true;
+	return false;
+}
+
 void arena_clear(struct arena *a)
 {
 	struct arena_block *b = a->blocks, *next;

@@ -40,6 +40,7 @@ enum {
 	LIMIT_PCAPNG_BLOCK        = 16 << 20,
 	LIMIT_PCAPNG_INTERFACES   = 65536,
 	LIMIT_INCIDENTS           = 10000,
+	LIMIT_INCIDENT_BYTES      = 256 << 20,  /* of incidents kept in full; a quarter of --max-memory where that is less */
 	LIMIT_NAMES               = 4096        /* of addresses, with -N */
 };
 

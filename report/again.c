@@ -10,9 +10,9 @@
 /* The upstream's answer was good as far as is known, and the client was failed: by no fault of its own. */
 static bool failed_for_nothing(const struct found *x)
 {
-	if (x->matter.client == NULL || x->incident == NULL)
+	if (x->matter.client == NULL || x->told.incident == NULL)
 		return false;
-	switch (x->incident->cause) {
+	switch (x->told.incident->cause) {
 	case CAUSE_GATEWAY_REFUSED:
 	case CAUSE_GATEWAY_CLOSED:
 	case CAUSE_UNEXPLAINED:

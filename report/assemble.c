@@ -280,19 +280,15 @@ static bool fill_case(struct correlation *c, const struct matter *m, struct aren
 
 /* ---- what writers are given --------------------------------------------------------------- */
 
-static const struct exchange_view *view_of(struct correlation *c, struct arena *a,
-					   const struct kept *k)
+/* False: it is no exchange. */
+static bool view_fill(struct correlation *c, const struct kept *k, struct exchange_view *v)
 {
-	struct exchange_view *v;
 	int back = roles_back(c->roles, &k->end[CLIENT], &k->end[SERVER]),
 	    front = roles_front(c->roles, &k->end[SERVER]);
 
+	*v = (struct exchange_view){ .id = k->id };
 	if (k->fact->kind != FACT_EXCHANGE && k->fact->kind != FACT_BRIEF)
-		return NULL;
-	v = arena_alloc(a, sizeof *v);
-	if (v == NULL)
-		return NULL;
-	v->id = k->id;
+		return false;
 	if (k->fact->kind == FACT_EXCHANGE)
 		v->full = (const void *)k->fact;
 	else
@@ -305,7 +301,7 @@ static const struct exchange_view *view_of(struct correlation *c, struct arena *
 		v->roles[v->n_roles].gateway = c->roles->gateways[back].fronts[0];
 		v->roles[v->n_roles++].client_side = false;
 	}
-	return v;
+	return true;
 }
 
 static const struct conn_facts *conn_of(const struct kept *k)
@@ -318,8 +314,8 @@ static const struct conn_facts *conn_of(const struct kept *k)
 					      : NULL;
 }
 
-static void fill_attempt(struct correlation *c, struct arena *a, const struct matter *m, unsigned i,
-			 const struct verdict *v, struct attempt *out)
+static void fill_attempt(struct correlation *c, const struct matter *m, unsigned i,
+			 const struct verdict *v, struct exchange_view *view, struct attempt *out)
 {
 	const struct kept *k = m->trials[i];
 	const struct exchange_fact *x =
@@ -331,7 +327,7 @@ static void fill_attempt(struct correlation *c, struct arena *a, const struct ma
 	*out = (struct attempt){ .upstream = k->end[SERVER],
 				 .connection = own ? (int64_t)k->fact->conn : -1,
 				 .exchange = k->id,
-				 .view = view_of(c, a, k),
+				 .view = view_fill(c, k, view) ? view : NULL,
 				 .cause = (int)i == v->trial ? v->cause : k->guilty,
 				 .matched = m->matched[i],
 				 .idle_ns = -1,
@@ -362,13 +358,13 @@ static void fill_attempt(struct correlation *c, struct arena *a, const struct ma
 
 /* ---- the incident ------------------------------------------------------------------------- */
 
-static void take_verdict(struct incident *i, const struct verdict *v)
+static void take_verdict(struct incident *i, struct verdict *v)
 {
 	i->cause = v->cause;
 	i->fault = v->fault;
 	i->confidence = v->confidence;
 	i->summary = v->summary;
-	memcpy(i->details, v->details, sizeof i->details);
+	i->details = v->details;
 	i->n_details = v->n_details;
 	i->evidence = v->evidence;
 	i->n_evidence = v->n_evidence;
@@ -453,45 +449,63 @@ static bool is_limited(const struct matter *m)
 	return false;
 }
 
-static void incident_free(struct incident *i)
+static void fill_exchanges(struct correlation *c, struct incident *i, const struct matter *m, const struct verdict *v,
+			   struct exchange_view *views, struct attempt *attempts)
 {
-	if (i == NULL)
-		return;
-	arena_clear(&i->arena);
-	free(i);
+	i->client_exchange = m->client != NULL && view_fill(c, m->client, &views[0]) ? &views[0] : NULL;
+	i->attempts = attempts;
+	i->n_attempts = m->n_trials;
+	for (unsigned t = 0; t < m->n_trials; t++)
+		fill_attempt(c, m, t, v, &views[1 + t], &attempts[t]);
 }
 
-static struct incident *incident_new(struct correlation *c, const struct matter *m, bool final)
+/* All that it points to of its own is the arena's. */
+static struct told incident_told(struct correlation *c, const struct matter *m, const struct case_file *file, struct verdict *v,
+				 struct arena *a)
 {
-	struct incident *i = calloc(1, sizeof *i);
+	struct incident i = { 0 };
+	struct exchange_view views[1 + TRIALS_MAX] = { 0 };
+	struct attempt attempts[TRIALS_MAX];
+	struct told told;
+
+	take_verdict(&i, v);
+	fill_outcome(&i, m, v);
+	fill_request(&i, m);
+	fill_gateway(c, &i, m, file->model);
+	fill_upstream(&i, m, v);
+	i.limited = is_limited(m);
+	fill_exchanges(c, &i, m, v, views, attempts);
+	steps_fill(&i, m, a);
+	steps_filter(&i, m, a);
+	told = incident_pack(&i, views, a);
+	c->store->out_of_memory += told.incident == NULL;
+	return told;
+}
+
+static struct told incident_new(struct correlation *c, const struct matter *m, bool final)
+{
+	struct arena a;
 	struct case_file file;
 	struct verdict v = { .trial = -1 };
+	struct told told = { 0 };
 
-	if (i != NULL)
-		arena_init(&i->arena, INCIDENT_BYTES);
-	if (i == NULL || !fill_case(c, m, &i->arena, final, &file)) {
+	arena_init(&a, INCIDENT_BYTES);
+	if (fill_case(c, m, &a, final, &file)) {
+		judge(&file, &a, &v);
+		if (is_incident(m, c->options, &v))
+			told = incident_told(c, m, &file, &v, &a);
+	} else {
 		c->store->out_of_memory++;
-		incident_free(i);
-		return NULL;
 	}
-	judge(&file, &i->arena, &v);
-	if (!is_incident(m, c->options, &v)) {
-		incident_free(i);
-		return NULL;
-	}
-	take_verdict(i, &v);
-	fill_outcome(i, m, &v);
-	fill_request(i, m);
-	fill_gateway(c, i, m, file.model);
-	fill_upstream(i, m, &v);
-	i->limited = is_limited(m);
-	i->client_exchange = m->client != NULL ? view_of(c, &i->arena, m->client) : NULL;
-	i->attempts = arena_alloc(&i->arena, (m->n_trials + 1) * sizeof *i->attempts);
-	for (unsigned t = 0; i->attempts != NULL && t < m->n_trials; t++)
-		fill_attempt(c, &i->arena, m, t, &v, &i->attempts[i->n_attempts++]);
-	steps_fill(i, m);
-	steps_filter(i, m);
-	return i;
+	arena_clear(&a);
+	return told;
+}
+
+static void told_forget(struct correlation *c, struct found *x)
+{
+	c->found_bytes -= x->told.bytes;
+	free(x->told.incident);
+	x->told = (struct told){ 0 };
 }
 
 struct found *found_new(struct correlation *c, const struct matter *m)
@@ -513,6 +527,7 @@ struct found *found_new(struct correlation *c, const struct matter *m)
 		store_hold(c->store, m->tier);
 	x->closed = m->client != NULL ? client_ended(m->client) : m->trials[m->n_trials - 1]->last;
 	x->began_ns = m->client != NULL ? m->client->begin.time_ns : m->trials[0]->begin.time_ns;
+	c->found_bytes += sizeof *x;
 	return x;
 }
 
@@ -520,7 +535,8 @@ void found_free(struct correlation *c, struct found *x)
 {
 	if (x == NULL)
 		return;
-	incident_free(x->incident);
+	told_forget(c, x);
+	c->found_bytes -= sizeof *x;
 	if (x->matter.client != NULL)
 		store_let_go(c->store, x->matter.client);
 	for (unsigned t = 0; t < x->matter.n_trials; t++)
@@ -536,26 +552,27 @@ void found_free(struct correlation *c, struct found *x)
 static bool judge_anew(struct correlation *c, struct found *x, bool final)
 {
 	uint64_t failed = c->store->out_of_memory;
-	struct incident *i = incident_new(c, &x->matter, final);
+	struct told told = incident_new(c, &x->matter, final);
 
-	if (i == NULL && c->store->out_of_memory != failed)
+	if (told.incident == NULL && c->store->out_of_memory != failed)
 		return false;
-	if (i != NULL && x->incident != NULL)
-		i->id = x->incident->id;
-	incident_free(x->incident);
-	x->incident = i;
+	if (told.incident != NULL && x->told.incident != NULL)
+		told.incident->id = x->told.incident->id;
+	told_forget(c, x);
+	x->told = told;
+	c->found_bytes += told.bytes;
 	return true;
 }
 
 /* An exchange that was open when it was judged is another fact since it ended. */
 static void look_at_facts(struct correlation *c, struct found *x)
 {
-	struct incident *i = x->incident;
+	struct incident *i = x->told.incident;
 
 	if (x->matter.client != NULL)
-		i->client_exchange = view_of(c, &i->arena, x->matter.client);
-	for (unsigned t = 0; t < i->n_attempts && t < x->matter.n_trials; t++) {
-		i->attempts[t].view = view_of(c, &i->arena, x->matter.trials[t]);
+		(void)view_fill(c, x->matter.client, &x->told.views[0]);
+	for (unsigned t = 0; t < i->n_attempts; t++) {
+		(void)view_fill(c, x->matter.trials[t], &x->told.views[1 + t]);
 		i->attempts[t].exchange = x->matter.trials[t]->id;
 	}
 }
@@ -565,7 +582,7 @@ void found_judge(struct correlation *c, struct found *x, bool final)
 	const struct kept *last =
 		x->matter.n_trials != 0 ? x->matter.trials[x->matter.n_trials - 1] : NULL;
 
-	if (x->incident != NULL && last != NULL &&
+	if (x->told.incident != NULL && last != NULL &&
 	    !learned_covers(c->learned, &last->end[SERVER], x->began_ns - NS_PER_S)) {
 		look_at_facts(c, x);
 		return;
@@ -576,7 +593,7 @@ void found_judge(struct correlation *c, struct found *x, bool final)
 void found_know_better(struct correlation *c, struct found *x, unsigned trial,
 		       const struct exchange_fact *f)
 {
-	struct kept *old = x->matter.trials[trial], *k = store_apart(&f->head, old->id);
+	struct kept *old = x->matter.trials[trial], *k = store_apart(c->store, &f->head, old->id);
 
 	if (k == NULL)
 		return;

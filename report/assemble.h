@@ -2,16 +2,22 @@
  *
  *     struct found *x = found_new(&matter, ...);       holds what it needs
  *     found_judge(x, ...);                             again and again, as more is learnt
- *     x->incident                                      NULL: it is none
+ *     x->told.incident                                 NULL: it is none
  */
 #ifndef WHY502_ASSEMBLE_H
 #define WHY502_ASSEMBLE_H
 
 #include "correlate.h"
 
+struct told {                        /* an incident, and all of its own that it points to, in one piece */
+	struct incident *incident;   /* NULL: none */
+	struct exchange_view *views; /* in there: the client's, and each attempt's */
+	size_t bytes;
+};
+
 struct found {                     /* a matter that may be an incident */
 	struct matter matter;      /* its facts are held */
-	struct incident *incident; /* as judged last; NULL: none */
+	struct told told;          /* as judged last */
 	struct mark closed;        /* orders incidents */
 	int64_t began_ns;
 };
@@ -29,9 +35,12 @@ void found_judge(struct correlation *c, struct found *x, bool final);
 void found_know_better(struct correlation *c, struct found *x, unsigned trial,
 		       const struct exchange_fact *f);
 
+/* pack.c: a copy without the room that judging takes; `views` are 1 + n_attempts. No incident: no memory. */
+struct told incident_pack(const struct incident *i, const struct exchange_view *views, const struct arena *from);
+
 /* steps.c: what passed between client, gateway and upstreams, in time; evidence must be there
  * already. */
-void steps_fill(struct incident *i, const struct matter *m);
-void steps_filter(struct incident *i, const struct matter *m);
+void steps_fill(struct incident *i, const struct matter *m, struct arena *a);
+void steps_filter(struct incident *i, const struct matter *m, struct arena *a);
 
 #endif

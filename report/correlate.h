@@ -53,6 +53,7 @@ struct correlation {
 		struct matter *m); /* the kept facts are m's for the call; hold what is to stay */
 	void *ctx;
 	uint64_t healed;
+	size_t found_bytes; /* of what was found, but for the facts that it holds */
 	struct kept *last_failure[GATEWAYS_MAX]; /* held */
 };
 

@@ -122,7 +122,7 @@ void heard_refused(struct round *r, struct row *row, int gateway)
 	if (best == NULL)
 		return;
 	best->owned = true;
-	k = store_of_brief(store_at(r->c->store, best->index));
+	k = store_of_brief(r->c->store, store_at(r->c->store, best->index));
 	if (k != NULL) {
 		k->back = (int16_t)gateway;
 		k->guilty = -1;

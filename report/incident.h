@@ -60,7 +60,6 @@ struct step { struct mark at; uint8_t from, to; const char *label; bool decisive
 struct words { const char *product, *text; };   /* what a gateway's log, or RFC 9209, calls it */
 
 struct incident {
-	struct arena arena;                     /* of everything below */
 	uint64_t id;                            /* in order of closing, from 1 */
 	int64_t  time_ns;                       /* when the error reached the client; one-sided: when the cause struck */
 	uint8_t  symptom;
@@ -68,7 +67,7 @@ struct incident {
 	bool     predicted;                     /* status_source */
 	uint8_t  cause, fault, confidence;
 	const char *summary;                    /* one sentence */
-	struct detail details[24];
+	struct detail *details;
 	unsigned n_details;
 	bool     has_gateway, has_upstream;
 	struct endpoint gateway;                /* its front; port 0 where only its back was seen */

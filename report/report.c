@@ -100,18 +100,22 @@ static bool found_room(struct report_builder *b)
 	return true;
 }
 
-static unsigned max_incidents(const struct report_builder *b)
+/* Of all that is found, this one included. */
+static bool too_much(const struct report_builder *b)
 {
-	return b->options.max_incidents != 0 ? b->options.max_incidents : LIMIT_INCIDENTS;
+	size_t most = b->options.max_bytes != 0 ? b->options.max_bytes : LIMIT_INCIDENT_BYTES;
+
+	return b->n_found >= (b->options.max_incidents != 0 ? b->options.max_incidents : LIMIT_INCIDENTS) ||
+	       b->store.held_bytes + b->correlation.found_bytes > most;
 }
 
 /* What is too much to keep is judged and counted. */
 static void count_only(struct report_builder *b, struct found *x)
 {
-	if (incident_wanted(&b->options, x->incident)) {
+	if (incident_wanted(&b->options, x->told.incident)) {
 		b->cut++;
-		b->cut_by_cause[x->incident->cause]++;
-		grouping_add(b->grouping, x->incident, false);
+		b->cut_by_cause[x->told.incident->cause]++;
+		grouping_add(b->grouping, x->told.incident, false);
 	}
 	found_free(&b->correlation, x);
 }
@@ -127,15 +131,15 @@ static void found_one(void *ctx, struct matter *m)
 	if (x == NULL)
 		return;
 	found_judge(&b->correlation, x, b->settled);
-	if (x->incident ==
+	if (x->told.incident ==
 	    NULL) { /* it never becomes one: the rules would have to forget what they know */
 		found_free(&b->correlation, x);
 		return;
 	}
-	x->incident->id = ++b->told;
-	if (b->options.live && b->events.incident != NULL && incident_wanted(&b->options, x->incident))
-		b->events.incident(b->events.ctx, x->incident);
-	if (b->n_found >= max_incidents(b) || !found_room(b)) {
+	x->told.incident->id = ++b->told;
+	if (b->options.live && b->events.incident != NULL && incident_wanted(&b->options, x->told.incident))
+		b->events.incident(b->events.ctx, x->told.incident);
+	if (too_much(b) || !found_room(b)) {
 		count_only(b, x);
 		return;
 	}
@@ -398,7 +402,7 @@ static void judge_again(struct report_builder *b)
 
 	for (unsigned i = 0; i < b->n_found; i++) {
 		found_judge(&b->correlation, b->found[i], true);
-		if (b->found[i]->incident != NULL)
+		if (b->found[i]->told.incident != NULL)
 			b->found[n++] = b->found[i];
 		else
 			found_free(&b->correlation, b->found[i]);

@@ -29,7 +29,8 @@ struct report_options {
 	bool     live;                          /* incidents are told as they close */
 	const char *filter;                     /* BPF text, for a hint; NULL: none */
 	struct names *names;                    /* learns from DNS answers; NULL: none are wanted (-N) */
-	unsigned max_incidents;                 /* kept in full; LIMIT_INCIDENTS */
+	unsigned max_incidents;                 /* kept in full; 0: LIMIT_INCIDENTS. The others are counted alone */
+	size_t   max_bytes;                     /* of those, with their facts; 0: LIMIT_INCIDENT_BYTES */
 };
 
 /* What happens while facts come in; any may be NULL. Views and incidents are good for the call alone (live: an

@@ -11,6 +11,7 @@ enum { STEPS_MAX = 48, COLUMNS_MAX = 8, FILTER_BYTES = 512 };
 
 struct ladder {
 	struct incident *i;
+	struct arena *arena;
 };
 
 static void step(struct ladder *l, struct mark at, unsigned from, unsigned to, const char *label,
@@ -60,7 +61,7 @@ static const char *closing_label(enum closing how)
 
 static void steps_of_client(struct ladder *l, const struct exchange_fact *f)
 {
-	struct arena *a = &l->i->arena;
+	struct arena *a = l->arena;
 
 	step(l, f->x.request.first, 0, 1, request_label(a, f), false);
 	if (f->x.response.first.packet != 0)
@@ -84,7 +85,7 @@ static void steps_of_conn(struct ladder *l, const struct conn_facts *c, unsigned
 
 static void steps_of_exchange(struct ladder *l, const struct exchange_fact *f, unsigned column)
 {
-	struct arena *a = &l->i->arena;
+	struct arena *a = l->arena;
 
 	if (!f->x.reused)
 		steps_of_conn(l, &f->conn, column);
@@ -109,7 +110,7 @@ static void steps_of_trial(struct ladder *l, const struct kept *k, unsigned colu
 	const struct syn_fact *syn = f;
 	const struct conn_fact *conn = f;
 	const struct brief_fact *brief = f;
-	struct arena *a = &l->i->arena;
+	struct arena *a = l->arena;
 
 	switch (k->fact->kind) {
 	case FACT_EXCHANGE:
@@ -151,12 +152,12 @@ static int compare_steps(const void *a, const void *b)
 	return (x->at.packet > y->at.packet) - (x->at.packet < y->at.packet);
 }
 
-void steps_fill(struct incident *i, const struct matter *m)
+void steps_fill(struct incident *i, const struct matter *m, struct arena *a)
 {
-	struct ladder l = { i };
+	struct ladder l = { i, a };
 	char text[ENDPOINT_TEXT];
 
-	i->steps = arena_alloc(&i->arena, STEPS_MAX * sizeof *i->steps);
+	i->steps = arena_alloc(a, STEPS_MAX * sizeof *i->steps);
 	if (i->steps == NULL)
 		return;
 	i->columns[i->n_columns++] = "client";
@@ -165,7 +166,7 @@ void steps_fill(struct incident *i, const struct matter *m)
 		i->columns[i->n_columns++] =
 			m->trials[t]->fact->kind == FACT_DNS
 				? "name server"
-				: arena_text(&i->arena, "%s",
+				: arena_text(a, "%s",
 					     endpoint_text(&m->trials[t]->end[SERVER], text));
 	if (m->client != NULL && m->client->fact->kind == FACT_EXCHANGE)
 		steps_of_client(&l, (const void *)m->client->fact);
@@ -176,7 +177,7 @@ void steps_fill(struct incident *i, const struct matter *m)
 
 /* ---- the display filter ------------------------------------------------------------------- */
 
-void steps_filter(struct incident *i, const struct matter *m)
+void steps_filter(struct incident *i, const struct matter *m, struct arena *a)
 {
 	char streams[FILTER_BYTES] = "";
 	size_t at = 0;
@@ -201,12 +202,12 @@ void steps_filter(struct incident *i, const struct matter *m)
 		last = i->evidence[n].at.packet > last ? i->evidence[n].at.packet : last;
 	}
 	if (first > last)
-		i->filter = arena_text(&i->arena, "tcp.stream in {%s}", streams);
+		i->filter = arena_text(a, "tcp.stream in {%s}", streams);
 	else if (all && at != 0)
 		i->filter =
-			arena_text(&i->arena, "tcp.stream in {%s} && frame.number in {%llu..%llu}",
+			arena_text(a, "tcp.stream in {%s} && frame.number in {%llu..%llu}",
 				   streams, (unsigned long long)first, (unsigned long long)last);
 	else
-		i->filter = arena_text(&i->arena, "frame.number in {%llu..%llu}",
+		i->filter = arena_text(a, "frame.number in {%llu..%llu}",
 				       (unsigned long long)first, (unsigned long long)last);
 }

@@ -263,10 +263,18 @@ void store_release(struct store *s, struct kept *k)
 		kept_free(k);
 }
 
+static size_t held_size(const struct kept *k)
+{
+	return sizeof *k + k->fact->size;
+}
+
 /* What an incident holds is the incident's memory, not the list's. */
 void store_hold(struct store *s, struct kept *k)
 {
-	if (k->refs++ == 0 && k->in_list)
+	if (k->refs++ != 0)
+		return;
+	s->held_bytes += held_size(k);
+	if (k->in_list)
 		s->lists[k->list].bytes -= k->fact->size;
 }
 
@@ -274,6 +282,7 @@ void store_let_go(struct store *s, struct kept *k)
 {
 	if (--k->refs != 0)
 		return;
+	s->held_bytes -= held_size(k);
 	if (k->in_list)
 		s->lists[k->list].bytes += k->fact->size;
 	else
@@ -321,8 +330,7 @@ static struct kept *replace(struct store *s, struct kept *k, const struct fact *
 		s->out_of_memory++;
 		return NULL;
 	}
-	if (k->refs == 0)
-		s->lists[k->list].bytes += (size_t)copy->size - k->fact->size;
+	*(k->refs == 0 ? &s->lists[k->list].bytes : &s->held_bytes) += (size_t)copy->size - k->fact->size;
 	free(k->fact);
 	k->fact = copy;
 	s->n_open -= !k->final;
@@ -371,7 +379,7 @@ void store_forget_open(struct store *s, uint32_t conn, uint64_t request_packet)
 	}
 }
 
-struct kept *store_apart(const struct fact *f, uint64_t id)
+struct kept *store_apart(struct store *s, const struct fact *f, uint64_t id)
 {
 	struct kept *k = calloc(1, sizeof *k);
 
@@ -384,11 +392,12 @@ struct kept *store_apart(const struct fact *f, uint64_t id)
 	}
 	k->id = id;
 	k->refs = 1;
+	s->held_bytes += held_size(k);
 	know(k);
 	return k;
 }
 
-struct kept *store_of_brief(const struct brief_slot *b)
+struct kept *store_of_brief(struct store *s, const struct brief_slot *b)
 {
-	return store_apart(&b->f.head, b->id);
+	return store_apart(s, &b->f.head, b->id);
 }

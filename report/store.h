@@ -70,6 +70,7 @@ struct store {
 	struct kept *buckets[1024]; /* by conn */
 	uint32_t n_open;            /* kept, but not final: a later fact may take them back */
 	uint64_t dropped;
+	size_t held_bytes;          /* of what incidents hold */
 	uint64_t out_of_memory;     /* allocations of report/ that failed: something is not told, or not looked at */
 };
 
@@ -86,8 +87,8 @@ void store_release(struct store *s,
 void store_hold(struct store *s, struct kept *k);
 void store_let_go(struct store *s, struct kept *k);
 /* In no list, held once; NULL: no memory. */
-struct kept *store_apart(const struct fact *f, uint64_t id);
-struct kept *store_of_brief(const struct brief_slot *b);
+struct kept *store_apart(struct store *s, const struct fact *f, uint64_t id);
+struct kept *store_of_brief(struct store *s, const struct brief_slot *b);
 
 /* Ring positions: the oldest kept is store_oldest(), the newest n_briefs - 1. */
 static inline uint64_t store_oldest(const struct store *s)

@@ -16,8 +16,8 @@ static int compare_found(const void *a, const void *b)
 
 	if ((*x)->closed.packet != (*y)->closed.packet)
 		return (*x)->closed.packet < (*y)->closed.packet ? -1 : 1;
-	return ((*x)->incident->id > (*y)->incident->id) -
-	       ((*x)->incident->id < (*y)->incident->id);
+	return ((*x)->told.incident->id > (*y)->told.incident->id) -
+	       ((*x)->told.incident->id < (*y)->told.incident->id);
 }
 
 bool incident_wanted(const struct report_options *o, const struct incident *i)
@@ -35,7 +35,7 @@ static void list_incidents(struct report_builder *b)
 	if (r->incidents == NULL)
 		return;
 	for (unsigned i = 0; i < b->n_found; i++) {
-		struct incident *x = b->found[i]->incident;
+		struct incident *x = b->found[i]->told.incident;
 
 		if (!incident_wanted(&b->options, x))
 			continue;

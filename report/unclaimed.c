@@ -133,7 +133,7 @@ static bool tell_masked(struct round *r, struct kept *u)
 		    heard_brief(r, h)->status != f->x.status)
 			continue;
 		r->heard[i].owned = true;
-		client = store_of_brief(store_at(r->c->store, h->index));
+		client = store_of_brief(r->c->store, store_at(r->c->store, h->index));
 		break;
 	}
 	if (client == NULL)

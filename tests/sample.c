@@ -23,6 +23,7 @@ struct sample {
 	struct evidence evidence[4];
 	struct step steps[8];
 	struct words words[3];
+	struct detail details[6];
 	const char *advice[2];
 	uint64_t race_ids[2], refused_ids[1];
 };
@@ -106,16 +107,19 @@ static void make_race(struct sample *s, struct incident *i)
 	s->words[0] = (struct words){ "nginx", "upstream prematurely closed connection while reading response header from upstream" };
 	s->words[1] = (struct words){ "haproxy", "SH--" };
 	s->words[2] = (struct words){ "proxy-status", "connection_terminated" };
+	s->details[0] = (struct detail){ "idle_s", DETAIL_SECONDS, 5002 * NS_PER_MS, 0, NULL, false };
+	s->details[1] = (struct detail){ "trigger", DETAIL_WORD, 0, 0, "idle", false };
+	s->details[2] = (struct detail){ "idle", DETAIL_SECONDS, 1, 0, NULL, false };
+	s->details[3] = (struct detail){ "closes", DETAIL_COUNT, 0, 312, NULL, false };
+	s->details[4] = (struct detail){ "crossed", DETAIL_BOOL, 0, 0, NULL, true };
+	s->details[5] = (struct detail){ "closes", DETAIL_COUNT, 0, 1, NULL, false };
 	s->advice[0] = "let the gateway keep idle upstream connections for less than 5 s (nginx: keepalive_timeout 4s; in the upstream block)";
 	s->advice[1] = "or let the upstream keep them for longer than the gateway's 60 s";
 	*i = (struct incident){
 		.id = 1, .time_ns = T0 + 500 * NS_PER_MS, .symptom = SYMPTOM_ERROR_STATUS, .status = 502, .cause = CAUSE_KEEPALIVE_RACE,
 		.fault = FAULT_CONFIGURATION, .confidence = CONFIDENCE_HIGH, .has_gateway = true, .has_upstream = true,
 		.summary = "10.0.0.7:8080 closed the idle connection after 5.002 s, 0.4 ms before the gateway's next request reached it",
-		.details = { { "idle_s", DETAIL_SECONDS, 5002 * NS_PER_MS, 0, NULL, false }, { "trigger", DETAIL_WORD, 0, 0, "idle", false },
-		             { "idle", DETAIL_SECONDS, 1, 0, NULL, false }, { "closes", DETAIL_COUNT, 0, 312, NULL, false },
-		             { "crossed", DETAIL_BOOL, 0, 0, NULL, true }, { "closes", DETAIL_COUNT, 0, 1, NULL, false } },
-		.n_details = 6, .gateway = ipv4("10.0.0.1", 80), .upstream = ipv4("10.0.0.7", 8080), .product = "nginx",
+		.details = s->details, .n_details = 6, .gateway = ipv4("10.0.0.1", 80), .upstream = ipv4("10.0.0.7", 8080), .product = "nginx",
 		.product_source = "detected", .method = span_text("GET"), .authority = span_text("shop.example"),
 		.target = span_text("/cart?x=1&token=SECRET3"), .version = VERSION_1_1, .client = ipv4("10.0.0.9", 51000),
 		.client_exchange = &s->view, .attempts = s->attempts, .n_attempts = 2, .path = { ipv4("10.0.0.1", 80) }, .n_path = 1,

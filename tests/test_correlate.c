@@ -580,6 +580,29 @@ TEST(beyond_the_limit_incidents_are_counted)
 	report_free(s.builder);
 }
 
+TEST(beyond_the_bytes_for_incidents_they_are_counted)
+{
+	const struct report *r;
+	struct story s;
+
+	story_begin(&s, false);
+	report_free(s.builder);
+	s.options.max_bytes = 20000; /* a few of them, and at least one */
+	s.builder = report_new(&s.options, NULL, &(struct err){ 0 });
+	tell_healthy(&s, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		tell_refused(&s, 100 + 2 * i, back(41000 + i), up2(), 1000.0 * i + 100.1);
+		tell_failed(&s, 101 + 2 * i, client_at(51000 + i), front(), "/cart", 502,
+			    1000.0 * i + 100, 1000.0 * i + 100.3);
+	}
+	r = story_end(&s);
+	CHECK(r->n_incidents > 0 && r->n_incidents < 10);
+	CHECK_INT(r->n_incidents + r->incidents_cut, 20);
+	CHECK_INT(r->total_incidents, 20);
+	CHECK_INT(r->groups[0].count, 20);
+	report_free(s.builder);
+}
+
 /* ---- assignment --------------------------------------------------------------------------- */
 
 TEST(assignment_is_the_cheapest_of_all)
