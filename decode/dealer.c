@@ -64,7 +64,7 @@ struct dealer {
 };
 
 /* A lane with more answers than this waits until they are taken; the dealer takes no more while it has that many itself. */
-enum { MERGED_BYTES = 256 * 1024, ANSWERED_BYTES = 8 << 20 };
+enum { MERGED_BYTES = 256 * 1024, ANSWERED_BYTES = 1 << 20 };
 
 /* ---- answers ------------------------------------------------------------------------------ */
 

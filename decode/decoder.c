@@ -287,7 +287,7 @@ static void timer_syn(struct decoder *d, const struct timer_entry *e)
 {
 	struct half *h = e->what;
 
-	if (h->used && h->generation == e->generation && h->syns == 1 && h->answers == 0 && d->halves.n < LIMIT_SYN_ONLY / 4)
+	if (h->used && h->generation == e->generation && h->syns == 1 && h->answers == 0 && d->halves.n < d->halves_max / 4)
 		half_fact_push(d, h, false);
 }
 
@@ -686,7 +686,7 @@ static void half_make_room(struct decoder *d)
 {
 	uint32_t oldest = d->half_lists.oldest[HALF_STRANGER];
 
-	if (d->halves.n < LIMIT_SYN_ONLY)
+	if (d->halves.n < d->halves_max)
 		return;
 	if (oldest == NO_INDEX) {
 		oldest = d->half_lists.oldest[HALF_KNOWN];
@@ -719,7 +719,7 @@ static struct half *half_syn(struct decoder *d, const struct segment *s)
 	h->stranger = !met_has(d, &s->tuple.end[s->from]);
 	half_append(d, h);
 	h->id = id_of(d, s);
-	if (d->halves.n < LIMIT_SYN_ONLY / 4)
+	if (d->halves.n < d->halves_max / 4)
 		decoder_arm(d, TIMER_SYN, h, h->generation);
 	return h;
 }
@@ -1220,6 +1220,7 @@ struct decoder *decoder_new(const struct decode_options *o, struct fact_sink sin
 	for (unsigned l = 0; l < HALF_LISTS; l++)
 		d->half_lists.oldest[l] = d->half_lists.newest[l] = NO_INDEX;
 	d->max_memory = (o->max_memory != 0 ? o->max_memory : quarter_of_ram()) / (o->threads != 0 ? o->threads : 1);
+	d->halves_max = LIMIT_SYN_ONLY / (o->threads != 0 ? o->threads : 1);
 	slab_init(&d->conn_slab, sizeof(struct conn), 256);
 	slab_init(&d->half_slab, sizeof(struct half), 256);
 	slab_init(&d->detail_slab, sizeof(struct detail), 64);

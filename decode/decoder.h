@@ -59,6 +59,7 @@ struct decoder {
 
 	struct table conns, halves;
 	struct halves half_lists;
+	size_t   halves_max;            /* LIMIT_SYN_ONLY, its share */
 	struct met met;
 	struct left_outs left_outs;
 	struct slab conn_slab, half_slab, detail_slab, exchange_slab;
