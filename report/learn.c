@@ -150,9 +150,6 @@ static void forget_server(void *ctx, struct lru_entry *e)
 	events_clear(l, &s->opened);
 	events_clear(l, &s->answered);
 	events_clear(l, &s->closed);
-	for (unsigned i = 0; i < CONN_CACHE; i++)
-		if (l->cache[i].server == s)
-			l->cache[i].server = NULL;
 }
 
 struct learned *learned_new(void)
@@ -195,9 +192,10 @@ static struct server *server_get(struct learned *l, const struct endpoint *e, en
 static struct server *server_of_conn(struct learned *l, uint32_t conn, const struct endpoint *e)
 {
 	unsigned i = conn & (CONN_CACHE - 1);
+	struct lru_key k = lru_key(e);
 
 	if (l->cache[i].conn != conn || l->cache[i].server == NULL ||
-	    memcmp(&l->cache[i].server->entry.key.to, e, sizeof *e) != 0) {
+	    !lru_is(&l->cache[i].server->entry, &k)) {
 		l->cache[i].conn = conn;
 		l->cache[i].server = server_get(l, e, LRU_WARM);
 	}

@@ -103,6 +103,7 @@ static void list_remove(struct lru *l, struct lru_entry *e)
 		l->newest[e->list] = e->older;
 }
 
+/* Its memory stays. */
 static void forget(struct lru *l, struct lru_entry *e)
 {
 	struct lru_entry **at = bucket_of(l, &e->key);
@@ -113,12 +114,11 @@ static void forget(struct lru *l, struct lru_entry *e)
 		at = &(*at)->in_bucket;
 	*at = e->in_bucket;
 	list_remove(l, e);
-	free(e);
 	l->count--;
 }
 
 /* The oldest that was not used since we last passed it; cold ones first. */
-static void make_room(struct lru *l)
+static struct lru_entry *make_room(struct lru *l)
 {
 	uint8_t list = l->oldest[LRU_COLD] != NULL ? LRU_COLD : LRU_WARM;
 	struct lru_entry *e = l->oldest[list];
@@ -130,17 +130,16 @@ static void make_room(struct lru *l)
 		e = l->oldest[list];
 	}
 	forget(l, e);
+	return e;
 }
 
 void *lru_add(struct lru *l, const struct lru_key *k, enum lru_list list)
 {
-	struct lru_entry *e = calloc(1, l->entry_size);
+	struct lru_entry *e = l->count >= l->max ? memset(make_room(l), 0, l->entry_size) : calloc(1, l->entry_size);
 	struct lru_entry **at;
 
 	if (e == NULL)
 		return NULL;
-	if (l->count >= l->max)
-		make_room(l);
 	e->key = *k;
 	e->number = l->numbers++;
 	at = bucket_of(l, k);
@@ -183,8 +182,10 @@ void lru_free(struct lru *l)
 
 	if (l == NULL)
 		return;
-	while ((e = lru_next(l, NULL)) != NULL)
+	while ((e = lru_next(l, NULL)) != NULL) {
 		forget(l, e);
+		free(e);
+	}
 	free(l->buckets);
 	free(l);
 }

@@ -1,7 +1,8 @@
 /* lru.h - a bounded table of endpoints: what was used least recently makes room
  *
  * Entries lie where they were made until they are forgotten, so pointers to them are good until the
- * next lru_add(). Entries that strangers can cause at no cost (a refused port) are added cold: they
+ * next lru_add(). One that was forgotten is the next one to be added: an old pointer still points to an
+ * entry, and its key says whether it is the one that is meant (lru_is()). Entries that strangers can cause at no cost (a refused port) are added cold: they
  * go first. Which entry goes never depends on the hash key, so reports do not either.
  *
  *     struct lru *t = lru_new(sizeof(struct server), 4096, forget);
@@ -31,7 +32,7 @@ struct lru_entry { /* first member of every entry */
 	bool used; /* since it was looked at for forgetting: it gets another round */
 };
 
-/* forget: called before an entry's memory goes, to free or fold in what it holds; may be NULL. */
+/* forget: called before an entry is used for another key, to free what it holds; may be NULL. */
 struct lru *lru_new(size_t entry_size, uint32_t max, void (*forget)(void *ctx, struct lru_entry *e),
 		    void *ctx);
 void lru_free(struct lru *l);
@@ -44,6 +45,10 @@ void *lru_find(const struct lru *l, const struct lru_key *k); /* marks it as use
 void *lru_add(struct lru *l, const struct lru_key *k,
 	      enum lru_list list);         /* zeroed; not there before */
 void lru_warm(struct lru *l, void *entry); /* a cold one has shown itself to be real */
+static inline bool lru_is(const struct lru_entry *e, const struct lru_key *k) /* e may have been forgotten */
+{
+	return memcmp(&e->key, k, sizeof *k) == 0;
+}
 uint32_t lru_count(const struct lru *l);
 /* All entries, warm ones first, oldest first. NULL: the first; NULL returned: no more. */
 void *lru_next(const struct lru *l, const void *entry);

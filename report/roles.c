@@ -12,18 +12,6 @@ enum {
 	MODEL_LOOKS = 16  /* requests of an edge that are looked at for their sender's product */
 };
 
-static void forget_entry(void *ctx, struct lru_entry *e)
-{
-	struct roles *r = ctx;
-
-	for (unsigned i = 0; i < CONN_CACHE_SLOTS; i++)
-		if ((void *)r->cache[i].served == (void *)e ||
-		    (void *)r->cache[i].edge == (void *)e) {
-			r->cache[i].served = NULL;
-			r->cache[i].edge = NULL;
-		}
-}
-
 static void tell_gateways(struct roles *r)
 {
 	const struct report_options *o = r->options;
@@ -51,8 +39,8 @@ struct roles *roles_new(const struct report_options *o)
 		return NULL;
 	r->options = o;
 	r->infer_next = INFER_FIRST;
-	r->served = lru_new(sizeof(struct served), SERVED_MAX, forget_entry, r);
-	r->edges = lru_new(sizeof(struct edge), EDGES_MAX, forget_entry, r);
+	r->served = lru_new(sizeof(struct served), SERVED_MAX, NULL, NULL);
+	r->edges = lru_new(sizeof(struct edge), EDGES_MAX, NULL, NULL);
 	if (r->served == NULL || r->edges == NULL) {
 		roles_free(r);
 		return NULL;
@@ -162,9 +150,10 @@ static void find_both(struct roles *r, uint32_t conn, const struct endpoint end[
 		      struct served **s, struct edge **e)
 {
 	unsigned i = conn & (CONN_CACHE_SLOTS - 1);
+	struct lru_key server = lru_key(&end[SERVER]), both = lru_key_from(end[CLIENT].address, &end[SERVER]);
 
 	if (r->cache[i].conn != conn || r->cache[i].served == NULL || r->cache[i].edge == NULL ||
-	    memcmp(&r->cache[i].served->entry.key.to, &end[SERVER], sizeof end[SERVER]) != 0) {
+	    !lru_is(&r->cache[i].served->entry, &server) || !lru_is(&r->cache[i].edge->entry, &both)) {
 		r->cache[i].conn = conn;
 		r->cache[i].served = roles_serve(r, &end[SERVER]);
 		r->cache[i].edge = roles_ask(r, &end[CLIENT],
