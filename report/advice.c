@@ -213,7 +213,7 @@ static bool row_fits(const struct row *r, const struct verdict *v)
 void advise(const struct look *l, struct finding *f)
 {
 	struct verdict *v = f->v;
-	const char *own = l->c->model->advice[v->cause];
+	const char *own = gateway_advice(l->c->model, v->cause);
 	const char *last = NULL;
 
 	v->advice = arena_alloc(f->arena, ADVICE_MAX * sizeof *v->advice);
@@ -285,11 +285,11 @@ void put_in_words(const struct look *l, struct finding *f)
 	if (v->equivalents == NULL)
 		return;
 	if (m->name[0] != '\0')
-		add_words(v, m->name, m->equivalent[v->cause]);
+		add_words(v, m->name, gateway_words(m, v->cause));
 	for (size_t i = 0; i < sizeof widespread / sizeof widespread[0]; i++) {
 		m = gateway_model_named(widespread[i]);
 		if (m != NULL)
-			add_words(v, m->name, m->equivalent[v->cause]);
+			add_words(v, m->name, gateway_words(m, v->cause));
 	}
 	add_words(v, "proxy-status", proxy_status[v->cause]);
 }

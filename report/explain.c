@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { LABEL = 16, CAUSE_WIDTH = 27 };
+enum { LABEL = 16, CAUSE_WIDTH = 27, PRODUCT_WIDTH = 26 };
 
 static const struct { const char *cause, *lookalikes, *help; } texts[] = {
 #define EXPLAIN(cause, lookalikes, help) { cause, lookalikes, help },
@@ -22,7 +22,7 @@ static void labelled(struct page *p, const char *label, const char *text)
 
 /* ---- a cause ------------------------------------------------------------------------------- */
 
-static void gateway_words(struct page *p, unsigned cause)
+static void gateways_say(struct page *p, unsigned cause)
 {
 	const struct gateway_model *models;
 	unsigned n = gateway_models(&models);
@@ -31,7 +31,7 @@ static void gateway_words(struct page *p, unsigned cause)
 	for (unsigned i = 0; i < n; i++) {
 		const struct gateway_model *m = &models[i];
 
-		if (m->status[cause] == 0 && m->equivalent[cause] == NULL)
+		if (m->status[cause] == 0 && gateway_words(m, cause) == NULL)
 			continue;
 		page_pad(p, 2);
 		if (first)
@@ -39,13 +39,18 @@ static void gateway_words(struct page *p, unsigned cause)
 		first = false;
 		page_pad(p, LABEL);
 		page_say(p, m->name);
-		page_pad(p, LABEL + 15);
+		page_pad(p, LABEL + PRODUCT_WIDTH);
 		if (m->status[cause] != 0)
 			page_format(p, "%u", m->status[cause]);
 		if (m->status_h2[cause] != 0)
 			page_format(p, " (HTTP/2: %u)", m->status_h2[cause]);
-		page_pad(p, LABEL + 20);
-		page_wrap(p, LABEL + 20, m->equivalent[cause] != NULL ? m->equivalent[cause] : "");
+		page_pad(p, LABEL + PRODUCT_WIDTH + 5);
+		if (m->equivalent[cause] == NULL && gateway_words(m, cause) != NULL) {
+			page_format(p, "as %s", m->words_of);
+			page_line(p);
+			continue;
+		}
+		page_wrap(p, LABEL + PRODUCT_WIDTH + 5, m->equivalent[cause] != NULL ? m->equivalent[cause] : "");
 	}
 }
 
@@ -63,7 +68,7 @@ static void explain_cause(struct page *p, unsigned cause)
 		labelled(p, "Mistaken for", texts[i].lookalikes);
 		labelled(p, "Do", texts[i].help);
 	}
-	gateway_words(p, cause);
+	gateways_say(p, cause);
 }
 
 /* ---- a log line ---------------------------------------------------------------------------- */
@@ -146,7 +151,7 @@ static size_t fit(struct span said, struct span words)
 
 static bool fits_best(struct span said, size_t best, const struct gateway_model *m, unsigned cause)
 {
-	return m->equivalent[cause] != NULL && best > 0 && fit(said, span_text(m->equivalent[cause])) == best;
+	return gateway_words(m, cause) != NULL && best > 0 && fit(said, span_text(gateway_words(m, cause))) == best;
 }
 
 static size_t best_fit(struct span said, const struct gateway_model *models, unsigned n)

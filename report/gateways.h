@@ -19,8 +19,9 @@ struct gateway_model {
 	uint64_t passed_raw;            /* … that it passes on as HTTP/0.9, without a status */
 	uint16_t status[CAUSE_COUNT];   /* what the client gets; 0: nothing said */
 	uint16_t status_h2[CAUSE_COUNT];        /* … where the upstream speaks HTTP/2 and that makes a difference; 0: it makes none */
-	const char *equivalent[CAUSE_COUNT];    /* its own log's words */
-	const char *advice[CAUSE_COUNT];        /* setting to change: a template, see advice.h */
+	const char *equivalent[CAUSE_COUNT];    /* its own log's words; see gateway_words() */
+	const char *advice[CAUSE_COUNT];        /* setting to change: a template, see advice.h; see gateway_advice() */
+	const char *words_of, *settings_of;     /* built on that product: says what it says, is set as it is, unless a row here differs */
 	const char *idle_setting, *read_setting, *connect_setting, *header_setting;
 	int64_t idle_ns, read_ns, connect_ns;   /* defaults; 0: none */
 	int64_t retry_ns;               /* how long after a failure it may still try again */
@@ -35,9 +36,18 @@ const struct gateway_model *gateway_model_named(const char *name);      /* NULL:
 const struct gateway_model *gateway_model_unknown(void);
 unsigned gateway_models(const struct gateway_model **rows);
 
-struct recognised { const struct gateway_model *model; const char *version; const char *because; };
+/* What its log says of a cause, and the setting to change; NULL: not known. */
+const char *gateway_words(const struct gateway_model *m, unsigned cause);
+const char *gateway_advice(const struct gateway_model *m, unsigned cause);
 
-/* Who wrote this answer? By its page, header names, their order and case. NULL model: cannot be told. */
+/* ---- recognise.c: which product is it? ------------------------------------------------------- */
+
+struct recognised { const struct gateway_model *model; const char *version, *because; };
+
+/* Who wrote this answer, whoever passed it on? By its page, and by fields that only their product's own answers have. NULL
+ * model: cannot be told; with `because` where the page says that another server's error is behind it. */
+struct recognised author_of_answer(const struct exchange_fact *answer, struct arena *a);
+/* The gateway next to who got this answer: who says that it passed it on, else its author. NULL model: cannot be told. */
 struct recognised gateway_of_answer(const struct exchange_fact *answer, struct arena *a);
 /* Who sent this request upstream? By what it added. NULL model: cannot be told. */
 struct recognised gateway_of_request(const struct exchange_fact *request);

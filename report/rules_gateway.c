@@ -8,7 +8,7 @@
 bool rule_upstream_error(const struct look *l, struct finding *f)
 {
 	const struct exchange_facts *x = l->x;
-	struct recognised author;
+	struct recognised author, passed;
 	char page[QUOTE_TEXT];
 
 	if (x == NULL || x->status < 400)
@@ -17,12 +17,17 @@ bool rule_upstream_error(const struct look *l, struct finding *f)
 		return false;           /* an ordinary 404 is not what made this 502 */
 	if (f->arena == NULL)
 		return true;
-	author = gateway_of_answer(l->fact, f->arena);
+	author = author_of_answer(l->fact, f->arena);
+	passed = gateway_of_answer(l->fact, f->arena);
 	note_request(l, f);
 	note(f, x->response.first, "%s answered %u%s%s", l->upstream, x->status, x->body.len != 0 ? ": " : "",
 	     x->body.len != 0 ? quote_text(span_first(fact_text(l->fact, x->body), 100), page) : "");
-	if (author.model != NULL && author.model->name[0] != '\0')
+	if (author.model != NULL)
 		note(f, x->response.first, "that page is %s's: %s", author.model->name, author.because);
+	else if (author.because != NULL)
+		note(f, x->response.first, "%s", author.because);
+	if (passed.model != NULL && passed.model != author.model)
+		note(f, x->response.first, "it came by way of %s: %s", passed.model->name, passed.because);
 	if (l->client != NULL && l->client->status != x->status) {
 		note(f, l->client->response.first, "the gateway made %u of it", l->client->status);
 		at_most(f, CONFIDENCE_MEDIUM);
@@ -36,7 +41,7 @@ bool rule_upstream_error(const struct look *l, struct finding *f)
 		at_most(f, CONFIDENCE_MEDIUM);
 	}
 	detail_count(f, "upstream_status", x->status);
-	if (author.model != NULL && author.model->name[0] != '\0')
+	if (author.model != NULL)
 		detail_word(f, "author", author.model->name);
 	say(f, "%s itself answered %u%s%s, and the gateway passed it on.", l->upstream, x->status,
 	    author.model != NULL && author.model->is_gateway ? ": a page of " : "",
