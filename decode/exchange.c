@@ -485,6 +485,7 @@ static void push_brief(struct decoder *d, const struct exchange *x, struct mark 
 	b->tls = f->tls;
 	b->said_close = f->said_close;
 	b->coded = f->content_encoding.len != 0;
+	memcpy(b->software, f->software, sizeof b->software);
 }
 
 static void text_move(struct text *t, uint32_t by)

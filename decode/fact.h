@@ -245,8 +245,12 @@ struct identifier {                     /* a request's own name for itself: X-Re
 enum sign {
 	SIGN_XFF = 1 << 0, SIGN_VIA = 1 << 1, SIGN_FORWARDED = 1 << 2, SIGN_X_REAL_IP = 1 << 3, SIGN_X_VARNISH = 1 << 4,
 	SIGN_CDN_LOOP = 1 << 5, SIGN_LOWER_NAMES = 1 << 6, SIGN_X_FORWARDED_OTHER = 1 << 7, SIGN_CONNECTION_CLOSE = 1 << 8,
-	SIGN_EXPECT_100 = 1 << 9, SIGN_UPGRADE = 1 << 10, SIGN_GRPC = 1 << 11, SIGN_KEEP_ALIVE = 1 << 12
+	SIGN_EXPECT_100 = 1 << 9, SIGN_UPGRADE = 1 << 10, SIGN_GRPC = 1 << 11, SIGN_KEEP_ALIVE = 1 << 12,
+	SIGN_TIMEOUT_SAID = 1 << 13,            /* Keep-Alive: timeout=N, and no max= */
+	SIGN_TIMEOUT_LAST = 1 << 14             /* ... behind Connection: keep-alive, not before it */
 };
+
+enum { SOFTWARE_BYTES = 16 };           /* first bytes of a response's Server field, else of X-Powered-By; zeros behind them */
 
 struct message {                        /* a request or a response */
 	struct mark first, last;        /* packets of its first and last byte so far */
@@ -325,6 +329,7 @@ struct exchange_facts {
 	struct notable notable[16];
 	bool     said_close;            /* either message said Connection: close (or HTTP/1.0 without keep-alive) */
 	bool     limited;
+	uint8_t  software[SOFTWARE_BYTES];
 	/* Text, raw bytes from the wire; cut at limits. */
 	struct text method_text, target, authority, reason, server;
 	struct text upgrade, content_encoding;
@@ -355,6 +360,7 @@ struct brief_fact {                     /* FACT_BRIEF */
 	uint8_t  outcome;               /* OUTCOME_COMPLETE, _UPGRADED or _TUNNEL */
 	bool     tls, said_close;
 	bool     coded;                 /* the response had a Content-Encoding */
+	uint8_t  software[SOFTWARE_BYTES];
 };
 
 /* ---- the rest ----------------------------------------------------------------------------- */

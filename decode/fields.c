@@ -273,12 +273,15 @@ static void take_keep_alive(struct exchange *x, struct message *m, const struct 
 {
 	struct span item;
 	uint64_t seconds;
+	unsigned n = 0;
 
-	(void)m, (void)r;
-	while (fields_next(&value, &item))
+	(void)r;
+	for (; fields_next(&value, &item); n++)
 		if (span_equal_nocase(span_first(item, 8), span_text("timeout=")) &&
 		    fields_number(span_from(item, 8), &seconds) && seconds <= UINT16_MAX)
 			conn_note(x->conn)->keep_alive_s = (uint16_t)seconds;
+	if (n == 1)
+		m->signs |= SIGN_TIMEOUT_SAID | ((m->signs & SIGN_KEEP_ALIVE) != 0 ? SIGN_TIMEOUT_LAST : 0);
 }
 
 static void take_expect(struct exchange *x, struct message *m, const struct field_row *r, struct span value)
@@ -297,8 +300,18 @@ static void take_upgrade(struct exchange *x, struct message *m, const struct fie
 static void take_server(struct exchange *x, struct message *m, const struct field_row *r, struct span value)
 {
 	(void)m, (void)r;
+	memset(x->f.software, 0, sizeof x->f.software);
+	memcpy(x->f.software, value.at, value.len < sizeof x->f.software ? value.len : sizeof x->f.software);
 	if (response_kept(x))
 		exchange_text(x, &x->f.server, value, LIMIT_STRING);
+}
+
+/* X-Powered-By: Express, PHP/8.2, …: where there is no Server field. */
+static void take_powered(struct exchange *x, struct message *m, const struct field_row *r, struct span value)
+{
+	(void)m, (void)r;
+	if (x->f.software[0] == 0)
+		memcpy(x->f.software, value.at, value.len < sizeof x->f.software ? value.len : sizeof x->f.software);
 }
 
 static void take_coding(struct exchange *x, struct message *m, const struct field_row *r, struct span value)
@@ -368,6 +381,7 @@ static const struct field_row response_11[] = { { "grpc-status",     take_grpc_s
                                                 { "traceparent",     take_traceparent,   0, ID_TRACE },
                                                 { "x-unique-id",     take_id,            0, ID_X_UNIQUE }, { 0 } };
 static const struct field_row response_12[] = { { "content-type",    take_response_type, 0, 0 },
+                                                { "x-powered-by",    take_powered,       0, 0 },
                                                 IDENTIFIERS_12, { 0 } };
 static const struct field_row response_15[] = { { "x-amzn-trace-id", take_amzn,          0, 0 }, { 0 } };
 static const struct field_row response_16[] = { { "content-encoding", take_coding,       0, 0 },

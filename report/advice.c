@@ -1,5 +1,6 @@
 /* advice.c - templates filled with what was measured */
 #include "advice.h"
+#include "learn.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -210,10 +211,22 @@ static bool row_fits(const struct row *r, const struct verdict *v)
 	return r->word == NULL || (d->kind == DETAIL_WORD && strcmp(d->word, r->word) == 0);
 }
 
+/* What to set where the answers come from, if it can be told what that is. */
+static const char *servers_advice(const struct look *l, unsigned cause)
+{
+	struct server_seen seen;
+	const struct gateway_model *m;
+
+	if (l->t == NULL || !learned_server(l->c->learned, &l->t->upstream, &seen))
+		return NULL;
+	m = server_of_answers(&seen);
+	return m != NULL ? gateway_advice(m, cause) : NULL;
+}
+
 void advise(const struct look *l, struct finding *f)
 {
 	struct verdict *v = f->v;
-	const char *own = gateway_advice(l->c->model, v->cause);
+	const char *own = gateway_advice(l->c->model, v->cause), *theirs = servers_advice(l, v->cause);
 	const char *last = NULL;
 
 	v->advice = arena_alloc(f->arena, ADVICE_MAX * sizeof *v->advice);
@@ -231,6 +244,8 @@ void advise(const struct look *l, struct finding *f)
 		/* The gateway's own settings come second: first what to do, then how. */
 		if (before_it == 0 && v->n_advice == 1 && own != NULL)
 			add_advice(l, f, own);
+		if (before_it == 0 && v->n_advice != 0 && theirs != NULL)
+			add_advice(l, f, theirs);
 	}
 	if (v->n_advice == 0 && own != NULL)
 		add_advice(l, f, own);

@@ -51,7 +51,10 @@ struct recognised author_of_answer(const struct exchange_fact *answer, struct ar
 struct recognised gateway_of_answer(const struct exchange_fact *answer, struct arena *a);
 /* Who sent this request upstream? By what it added. NULL model: cannot be told. */
 struct recognised gateway_of_request(const struct exchange_fact *request);
-/* The same from a healthy exchange's signs alone. */
+/* What answers requests there? By what its answers said (struct server_seen of learn.h). NULL: cannot be told. */
+struct server_seen;
+const struct gateway_model *server_of_answers(const struct server_seen *seen);
+/* The same as gateway_of_request() from a healthy exchange's signs alone. */
 const struct gateway_model *gateway_of_brief(const struct brief_fact *b);
 
 #endif

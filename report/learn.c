@@ -324,6 +324,12 @@ static void learn_speech(struct server *s, const struct conn_facts *c)
 		s->seen.foreign = (uint8_t)speaks;
 }
 
+static void learn_software(struct server *s, const uint8_t software[static SOFTWARE_BYTES], uint32_t signs)
+{
+	memcpy(s->seen.software, software, SOFTWARE_BYTES);
+	s->seen.signs = signs;
+}
+
 static void learn_brief(struct learned *l, const struct brief_fact *f)
 {
 	struct server *s = server_of_conn(l, f->head.conn, &f->end[SERVER]);
@@ -331,6 +337,7 @@ static void learn_brief(struct learned *l, const struct brief_fact *f)
 	if (s == NULL)
 		return;
 	s->seen.answered++;
+	learn_software(s, f->software, f->response_signs);
 	if (f->ordinal <= 1) {
 		s->seen.tls += f->tls;
 		s->seen.http2 += f->response_version == VERSION_2;
@@ -351,6 +358,8 @@ static void learn_exchange(struct learned *l, const struct exchange_fact *f)
 	if (s == NULL)
 		return;
 	learn_ttl(l, s, &f->conn);
+	if (answered)
+		learn_software(s, x->software, x->response.signs);
 	if (f->conn.keep_alive_s != 0)
 		s->keep_alive_s = f->conn.keep_alive_s;
 	if (x->ordinal <= 1 && !answered && x->request.complete)

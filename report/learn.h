@@ -34,6 +34,8 @@ struct server_seen {
 	uint8_t  foreign;                       /* enum speaks of another protocol it spoke; 0: none */
 	uint64_t largest_head_passed;           /* largest response header section whose exchange ended well at the gateway */
 	struct mark last_answer;                /* last response of any kind from it */
+	uint8_t  software[SOFTWARE_BYTES];      /* as its last answer has it */
+	uint32_t signs;                         /* enum sign, of its last answer */
 };
 bool learned_server(const struct learned *l, const struct endpoint *server, struct server_seen *out);
 

@@ -5,6 +5,9 @@
  */
 #include "gateways.h"
 
+#include "../decode/foreign.h"
+#include "learn.h"
+
 #include <stdio.h>
 
 /* ---- header sections ------------------------------------------------------------------------ */
@@ -368,6 +371,29 @@ struct recognised gateway_of_request(const struct exchange_fact *request)
 
 	(void)find_clue(requests, sizeof requests / sizeof requests[0], true, &l, NULL, &r);
 	return r;
+}
+
+/* ---- servers ---------------------------------------------------------------------------------- */
+
+struct software { const char *product, *begins; unsigned speaks; uint32_t signs, not_signs; };
+
+static const struct software softwares[] = {
+#define SOFTWARE(product, begins, speaks, signs, not_signs) { product, begins, speaks, signs, not_signs },
+#include "gateways/clues.def"
+};
+
+const struct gateway_model *server_of_answers(const struct server_seen *seen)
+{
+	for (size_t i = 0; i < sizeof softwares / sizeof softwares[0]; i++) {
+		const struct software *s = &softwares[i];
+		size_t n = strlen(s->begins);
+
+		if (s->speaks != 0 ? seen->foreign == s->speaks
+		                   : (n != 0 ? span_equal_nocase(span_of(seen->software, n), span_text(s->begins)) : seen->software[0] == 0) &&
+		                     (seen->signs & s->signs) == s->signs && (seen->signs & s->not_signs) == 0)
+			return gateway_model_named(s->product);
+	}
+	return NULL;
 }
 
 /* A brief has no text, only signs of the request's field names. In HTTP/2 names are always lower case. */

@@ -214,6 +214,7 @@ static void brief_of_exchange(struct brief_fact *b, const struct exchange_fact *
 				  .coded = x->content_encoding.len != 0 };
 	memcpy(b->end, f->conn.end, sizeof b->end);
 	memcpy(b->ids, x->ids, sizeof b->ids);
+	memcpy(b->software, x->software, sizeof b->software);
 	b->head.kind = FACT_BRIEF;
 	b->head.size = (sizeof *b + 7) & ~7u;
 }

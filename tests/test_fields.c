@@ -203,6 +203,8 @@ TEST(connection_expect_upgrade_and_grpc)
 	response(x, "Keep-Alive", "timeout=65, max=100");
 	response(x, "grpc-status", "14");
 	CHECK_INT(x->f.response.signs, SIGN_KEEP_ALIVE);
+	response(x, "Keep-Alive", "timeout=65");
+	CHECK_INT(x->f.response.signs, SIGN_KEEP_ALIVE | SIGN_TIMEOUT_SAID | SIGN_TIMEOUT_LAST);
 	CHECK_INT(w->c.note.keep_alive_s, 65);
 	CHECK_INT(x->f.grpc_status, 14);
 	response(x, "Keep-Alive", "timeout=99999999999");

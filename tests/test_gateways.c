@@ -1,7 +1,9 @@
 /* test_gateways.c - products told by their pages, fields, order and case; and plain pages that tell nothing */
 #include "check.h"
 
+#include "../decode/foreign.h"
 #include "../report/gateways.h"
+#include "../report/learn.h"
 
 struct full { struct exchange_fact f; uint8_t text[8192]; uint32_t used; };
 
@@ -369,6 +371,38 @@ TEST(one_cause_is_another_status_at_each)
 	CHECK_INT(gateway_model_named("apache")->status[CAUSE_TLS_HANDSHAKE_TIMEOUT], 500);
 	CHECK_INT(gateway_model_named("cloudflare")->status[CAUSE_CONNECTION_REFUSED], 521);
 	CHECK_INT(gateway_model_named("nginx")->status[CAUSE_NOT_HTTP], 0);     /* raw bytes */
+}
+
+static const struct { const char *product, *software; uint32_t signs; uint8_t foreign; } servers[] = {
+	{ "node", "", SIGN_KEEP_ALIVE | SIGN_TIMEOUT_SAID | SIGN_TIMEOUT_LAST, 0 },
+	{ "tomcat", "", SIGN_KEEP_ALIVE | SIGN_TIMEOUT_SAID, 0 },
+	{ "httpd", "Apache/2.4.57 (D", SIGN_KEEP_ALIVE, 0 },
+	{ "httpd", "Apache", SIGN_KEEP_ALIVE, 0 },
+	{ "tomcat", "Apache-Coyote/1.", 0, 0 },
+	{ "gunicorn", "gunicorn/20.1.0", 0, 0 },
+	{ "uvicorn", "uvicorn", 0, 0 },
+	{ "jetty", "Jetty(11.0.15)", 0, 0 },
+	{ "kestrel", "Kestrel", 0, 0 },
+	{ "express", "Express", SIGN_KEEP_ALIVE | SIGN_TIMEOUT_SAID | SIGN_TIMEOUT_LAST, 0 },
+	{ "nginx-server", "nginx/1.22.1", 0, 0 },
+	{ "php-fpm", "", 0, SPEAKS_FOREIGN_FIRST + FOREIGN_FASTCGI },
+	{ "uwsgi", "", 0, SPEAKS_FOREIGN_FIRST + FOREIGN_UWSGI },
+	{ NULL, "", 0, 0 },
+	{ NULL, "our own", SIGN_KEEP_ALIVE, 0 },
+};
+
+TEST(servers_are_told_by_what_their_answers_say)
+{
+	for (unsigned i = 0; i < sizeof servers / sizeof servers[0]; i++) {
+		struct server_seen seen = { .signs = servers[i].signs, .foreign = servers[i].foreign };
+		const struct gateway_model *m;
+
+		memcpy(seen.software, servers[i].software, strlen(servers[i].software));
+		m = server_of_answers(&seen);
+		if (!CHECK_STR(m != NULL ? m->name : NULL, servers[i].product))
+			printf("# server %u\n", i);
+		CHECK(m == NULL || !m->is_gateway);
+	}
 }
 
 TEST(signs_of_a_healthy_exchange_tell_some)

@@ -214,6 +214,44 @@ TEST(a_limit_that_the_server_named_makes_a_race_of_its_reset)
 	CHECK_CAUSE(&unsaid, "reset-before-response");
 }
 
+/* Node says Connection before Keep-Alive, Tomcat behind it; Apache says its Server and max=. */
+static const char *advised_by(const char *fields, char *text, size_t size)
+{
+	struct story s = story_new();
+	const struct incident *i;
+	char answer[200];
+
+	snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\n%sContent-Length: 2\r\n\r\nok", fields);
+	story_connect_front(&s);
+	story_request(&s, "GET /ok");
+	story_text(&s, UPSTREAM, answer);
+	story_ack(&s, GATEWAY);
+	story_text(&s, FRONT, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	story_wait_ms(&s, 5000);
+	story_fin(&s, UPSTREAM);
+	story_request(&s, "POST /cart");
+	story_rst(&s, UPSTREAM);
+	story_error(&s, 502);
+	text[0] = '\0';
+	CHECK_CAUSE(&s, "keepalive-race");
+	i = story_incident(&s);
+	for (unsigned k = 0; i != NULL && k < i->n_advice; k++)
+		snprintf(text + strlen(text), size - strlen(text), "%s\n", i->advice[k]);
+	return text;
+}
+
+TEST(what_the_upstream_runs_is_told_by_its_answers_and_its_setting_named)
+{
+	char text[2000];
+
+	CHECK_HAS(advised_by("Date: x\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n", text, sizeof text), "node: server.keepAliveTimeout (5 s");
+	CHECK_HAS(advised_by("Date: x\r\nKeep-Alive: timeout=5\r\nConnection: keep-alive\r\n", text, sizeof text), "tomcat: keepAliveTimeout");
+	CHECK_HAS(advised_by("Server: Apache/2.4\r\nKeep-Alive: timeout=5, max=100\r\nConnection: Keep-Alive\r\n", text, sizeof text), "apache (as upstream): KeepAliveTimeout");
+	CHECK_HAS(advised_by("date: x\r\nserver: uvicorn\r\n", text, sizeof text), "uvicorn: --timeout-keep-alive");
+	CHECK(strstr(advised_by("Date: x\r\n", text, sizeof text), "node") == NULL);
+	CHECK_HAS(text, "or let 10.0.");
+}
+
 /* The FIN came this long before the request: within a round trip, or long known. */
 static struct story fin_before(int64_t ms)
 {
