@@ -23,7 +23,8 @@ struct sight { /* an exchange, healthy or not, as pairing sees it */
 	uint32_t conn;
 	uint16_t status;
 	uint8_t method;
-	bool fresh; /* not paired before */
+	bool fresh;        /* not paired before */
+	struct kept *kept; /* NULL: a brief */
 };
 
 static int compare_sights(const void *a, const void *b)
@@ -100,18 +101,21 @@ static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
 		c = c != NULL ? c : around_before(sights, i, slack_ns);
 		c = c != NULL ? c : around_after(sights, n, i, slack_ns);
 		e = c != NULL ? roles_edge(r, &u->end[CLIENT], &u->end[SERVER]) : NULL;
-		if (e != NULL)
-			add_pair(r, e, &c->end[SERVER]);
+		if (e == NULL)
+			continue;
+		add_pair(r, e, &c->end[SERVER]);
+		if (u->kept != NULL)
+			u->kept->paired = true;
 	}
 }
 
 static struct sight sight_of_brief(const struct brief_fact *f, bool fresh)
 {
 	return (struct sight){ f->request.time_ns, f->response.time_ns, f->tail_hash, f->end,
-			       f->head.conn,       f->status,           f->method,    fresh };
+			       f->head.conn,       f->status,           f->method,    fresh,       NULL };
 }
 
-static struct sight sight_of_kept(const struct kept *k)
+static struct sight sight_of_kept(struct kept *k)
 {
 	bool fresh = !k->paired;
 	const struct exchange_fact *f = (const void *)k->fact;
@@ -124,7 +128,8 @@ static struct sight sight_of_kept(const struct kept *k)
 			       k->fact->conn,
 			       f->x.status,
 			       f->x.method,
-			       fresh };
+			       fresh,
+			       k };
 }
 
 /* ---- a failed connection within a failed request ------------------------------------------ */
@@ -402,17 +407,29 @@ static void count_gateway_pairs(struct roles *r)
 				r->gateways[e->parent].pairs += e->fronts[i].pairs;
 }
 
-static size_t gather(struct roles *r, const struct store *s, struct sight *sights)
+static bool is_sight(const struct kept *k)
+{
+	return k->fact->kind == FACT_EXCHANGE && k->final && k->begin.packet != 0;
+}
+
+static size_t gather_kept(const struct store *s, struct sight *sights)
+{
+	size_t n = 0;
+
+	for (struct kept *k = s->lists[LIST_MAIN].oldest; k != NULL; k = k->newer)
+		if (is_sight(k)) {
+			sights[n++] = sight_of_kept(k);
+			k->looked_at = true;
+		}
+	return n;
+}
+
+static size_t gather_briefs(const struct roles *r, const struct store *s, struct sight *sights)
 {
 	size_t n = 0;
 
 	for (uint64_t i = store_oldest(s); i < s->n_briefs; i++)
 		sights[n++] = sight_of_brief(&store_at(s, i)->f, i >= r->inferred_to);
-	for (struct kept *k = s->lists[LIST_MAIN].oldest; k != NULL; k = k->newer)
-		if (k->fact->kind == FACT_EXCHANGE && k->final && k->begin.packet != 0) {
-			sights[n++] = sight_of_kept(k);
-			k->paired = true;
-		}
 	return n;
 }
 
@@ -425,19 +442,34 @@ bool roles_due(const struct roles *r, const struct store *s)
  * once, since roles are plain from the first few. */
 enum { PAIR_ALWAYS = 2048, PAIR_FRESH = 8192 };
 
-static void pair_exchanges(struct roles *r, struct store *s)
+static void pair_exchanges(struct roles *r, struct store *s, bool briefs)
 {
 	struct sight *sights =
-		malloc((BRIEFS_MAX + (size_t)s->lists[LIST_MAIN].count) * sizeof *sights);
+		malloc(((briefs ? BRIEFS_MAX : 0) + (size_t)s->lists[LIST_MAIN].count + 1) * sizeof *sights);
 	size_t n;
 
 	if (sights == NULL)
 		return;
-	n = gather(r, s, sights);
+	n = gather_kept(s, sights);
+	if (briefs) {
+		n += gather_briefs(r, s, sights + n);
+		r->inferred_to = s->n_briefs;
+	}
 	qsort(sights, n, sizeof *sights, compare_sights);
 	pair_sights(r, sights, n);
 	free(sights);
-	r->inferred_to = s->n_briefs;
+	for (struct kept *k = s->lists[LIST_MAIN].oldest; k != NULL && briefs; k = k->newer)
+		k->paired |= is_sight(k);
+}
+
+/* A failure between hosts whose roles are open waits for none: it is told soon. */
+static bool stranger_failed(struct roles *r, const struct store *s)
+{
+	for (const struct kept *k = s->lists[LIST_MAIN].newest; k != NULL && !k->looked_at; k = k->older)
+		if (is_sight(k) && roles_back(r, &k->end[CLIENT], &k->end[SERVER]) == NO_GATEWAY &&
+		    roles_front(r, &k->end[SERVER]) == NO_GATEWAY)
+			return true;
+	return false;
 }
 
 static void join(struct roles *r)
@@ -454,7 +486,9 @@ static void join(struct roles *r)
 void roles_infer(struct roles *r, struct store *s, bool final)
 {
 	if (final || s->n_briefs < PAIR_ALWAYS || s->n_briefs - r->inferred_to >= PAIR_FRESH)
-		pair_exchanges(r, s);
+		pair_exchanges(r, s, true);
+	else if (stranger_failed(r, s))
+		pair_exchanges(r, s, false);
 	pair_failed_connects(r, s);
 	if (final || r->news != r->news_then)
 		join(r);
