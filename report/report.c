@@ -318,7 +318,7 @@ static void settle(struct report_builder *b)
 		return;
 	if (b->waiting && (b->options.live || b->now_ns - b->then_ns >= NS_PER_S / 4)) {
 		b->then_ns = b->now_ns;
-		correlate(&b->correlation, b->now_ns, false);
+		correlate(&b->correlation, twins_told_until(b->twins, b->now_ns), false);
 		b->waiting =
 			b->store.lists[LIST_MAIN].count + b->store.lists[LIST_STRANGERS].count != 0;
 	}

@@ -396,6 +396,16 @@ static void fact_open(struct roles *r, const struct open_fact *f)
 	e->connections++;
 }
 
+/* Whom a server asks in vain is worth keeping: anybody can send SYNs, but not serve. */
+static void note_failed(struct roles *r, struct edge *e)
+{
+	e->failed_connects++;
+	if (!is_server(r, e->entry.key.from))
+		return;
+	e->entry.used = true;
+	lru_warm(r->edges, e);
+}
+
 static void fact_conn(struct roles *r, const struct conn_fact *f)
 {
 	const struct conn_facts *c = &f->conn;
@@ -406,7 +416,7 @@ static void fact_conn(struct roles *r, const struct conn_fact *f)
 	if (!f->final)
 		return;
 	if (e != NULL && c->exchanges == 0 && c->closer == SERVER)
-		e->failed_connects++;
+		note_failed(r, e);
 	if (s != NULL && c->exchanges == 0 && tls != NULL && tls->server_hello.packet != 0 &&
 	    tls->first_application[CLIENT].packet != 0)
 		note_encrypted(r, s, c->end[SERVER].address); /* its requests, if any, could not be read */
@@ -423,7 +433,7 @@ static void fact_syn(struct roles *r, const struct syn_fact *f)
 		return;
 	e = roles_ask(r, &f->end[CLIENT], &f->end[SERVER]);
 	if (e != NULL && f->final)
-		e->failed_connects++;
+		note_failed(r, e);
 }
 
 void roles_fact(struct roles *r, const struct fact *f)

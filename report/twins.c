@@ -311,6 +311,19 @@ void twins_end(struct twins *t)
 	settle_until(t, INT64_MAX);
 }
 
+int64_t twins_told_until(const struct twins *t, int64_t now_ns)
+{
+	int64_t until = now_ns;
+
+	for (uint32_t i = t->oldest; i != t->newest; i++) {
+		const struct waiting *w = &t->waiting[i & (WAITING_MAX - 1)];
+
+		if (w->first != NULL && w->first->kind != FACT_OPEN && w->sight.syn_ns < until)
+			until = w->sight.syn_ns;
+	}
+	return until;
+}
+
 /* ---- first facts -------------------------------------------------------------------------- */
 
 static bool sight_of_open(struct sight *s, const struct open_fact *f)

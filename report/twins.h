@@ -33,5 +33,7 @@ void twins_free(struct twins *t);
 
 void twins_fact(struct twins *t, const struct fact *f);
 void twins_end(struct twins *t);
+/* Up to when all connections that failed were told: now_ns, or the first SYN of the earliest that waits still. */
+int64_t twins_told_until(const struct twins *t, int64_t now_ns);
 
 #endif
