@@ -10,7 +10,7 @@
 #include "packet.h"
 #include "span.h"
 
-enum { CHUNK_BYTES = 256 << 10, POOL_CHUNKS = 8 };  /* 256 KiB: stays in the second-level cache */
+enum { CHUNK_BYTES = 256 << 10, POOL_CHUNKS = 32 };  /* 256 KiB: stays in the second-level cache */
 
 struct chunk_pool {
 	struct chunk *kept[POOL_CHUNKS];

@@ -81,10 +81,8 @@ void clock_step(struct clock *c, const struct packet *p, int64_t elapsed_ns)
 		c->taps[p->interface].shift_ns = shift;
 }
 
-void clock_set_right(struct clock *c, struct packet *p)
+static void set_right(struct clock *c, struct packet *p, int64_t shift)
 {
-	int64_t shift = clock_shift(c, p);
-
 	if (!room((void **)&c->taps, &c->n_taps, p->interface, sizeof *c->taps) ||
 	    !room((void **)&c->files, &c->n_files, p->file, sizeof *c->files))
 		return;
@@ -92,6 +90,21 @@ void clock_set_right(struct clock *c, struct packet *p)
 	seen(&c->taps[p->interface], p->time_ns);
 	seen(&c->files[p->file], p->time_ns);
 	c->taps[p->interface].shift_ns = shift;
+}
+
+void clock_set_right(struct clock *c, struct packet *p)
+{
+	set_right(c, p, clock_shift(c, p));
+}
+
+bool clock_goes_on(struct clock *c, struct packet *p)
+{
+	int64_t shift = clock_shift(c, p);
+
+	if (goes(c, p, shift) != CLOCK_GOES_ON)
+		return false;
+	set_right(c, p, shift);
+	return true;
 }
 
 int64_t clock_now(const struct clock *c, int64_t now_ns)

@@ -36,6 +36,8 @@ int64_t clock_shift(const struct clock *c, const struct packet *p);
 int64_t clock_newest(const struct clock *c, const struct packet *p);    /* the time of its file's newest so far; 0: none */
 void clock_step(struct clock *c, const struct packet *p, int64_t elapsed_ns);
 void clock_set_right(struct clock *c, struct packet *p);
+/* The same where clock_ahead() says CLOCK_GOES_ON; else false, and nothing is done. */
+bool clock_goes_on(struct clock *c, struct packet *p);
 int64_t clock_now(const struct clock *c, int64_t now_ns);       /* of a tick: no packet, as late as any file's clock says */
 void clock_clear(struct clock *c);
 

@@ -332,8 +332,8 @@ static unsigned set_right(struct decode *d, struct packet *p, unsigned n)
 	unsigned i = 1;
 
 	clock_set_right(&d->clock, p);
-	for (; i < n && i < AHEAD && clock_ahead(&d->clock, &p[i]) == CLOCK_GOES_ON; i++)
-		clock_set_right(&d->clock, &p[i]);
+	while (i < n && i < AHEAD && clock_goes_on(&d->clock, &p[i]))
+		i++;
 	return i;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "decoder.h"
 
+#include "../capture/hash.h"
 #include "../capture/limits.h"
 
 /* A hole that nobody's acknowledgement explains (one direction captured) is given up after this long: above
@@ -361,33 +362,13 @@ static void conflict(struct decoder *d, struct conn *c, enum side from)
 /* Bodies are passed over unread and large segments are mostly bodies: what may be a message's head is worth a sum. */
 enum { SUMMED_BYTES = 2048 };
 
-static inline uint64_t sum_word(uint64_t sum, uint64_t word)
-{
-	sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-	return sum ^ sum >> 32;
-}
-
-static uint64_t sum_of(struct span s)
-{
-	uint64_t sum = s.len, word = 0;
-
-	for (; s.len >= sizeof word; s = span_from(s, sizeof word)) {
-		memcpy(&word, s.at, sizeof word);
-		sum = sum_word(sum, word);
-	}
-	word = 0;
-	if (s.len != 0)
-		memcpy(&word, s.at, s.len);
-	return sum_word(sum, word);
-}
-
 static void remember_handed(struct conn *c, enum side from, struct span bytes, uint32_t len, uint64_t offset)
 {
 	struct flow_detail *t = &c->detail->flow[from];
 
 	t->handed_len = len == bytes.len && len <= SUMMED_BYTES && offset + len > c->flow[from].skip_until ? len : 0;
 	t->handed_offset = offset;
-	t->handed_sum = t->handed_len != 0 ? sum_of(bytes) : 0;
+	t->handed_sum = t->handed_len != 0 ? fingerprint(bytes) : 0;
 }
 
 static void overlap_check(struct decoder *d, struct conn *c, enum side from, const struct waiting_segment *w, struct span bytes, uint64_t offset)
@@ -456,7 +437,7 @@ void stream_resend(struct decoder *d, struct conn *c, enum side from, const stru
 {
 	const struct flow_detail *t = &c->detail->flow[from];
 
-	if (s->wire_len == t->handed_len && offset == t->handed_offset && s->payload.len == t->handed_len && sum_of(s->payload) != t->handed_sum)
+	if (s->wire_len == t->handed_len && offset == t->handed_offset && s->payload.len == t->handed_len && fingerprint(s->payload) != t->handed_sum)
 		conflict(d, c, from);
 }
 

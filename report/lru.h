@@ -41,7 +41,7 @@ struct lru_key lru_key(const struct endpoint *e);
 struct lru_key lru_key_from(const uint8_t from[static 16], const struct endpoint *to);
 struct lru_key lru_key_address(const uint8_t address[static 16]);
 
-void *lru_find(const struct lru *l, const struct lru_key *k); /* marks it as used */
+void *lru_find(struct lru *l, const struct lru_key *k); /* marks it as used */
 void *lru_add(struct lru *l, const struct lru_key *k,
 	      enum lru_list list);         /* zeroed; not there before */
 void lru_warm(struct lru *l, void *entry); /* a cold one has shown itself to be real */

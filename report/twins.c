@@ -34,6 +34,10 @@ struct sight {
 
 struct waiting {
 	struct fact *first; /* own copy; NULL: told, or never to be */
+	union {
+		struct open_fact open;
+		struct syn_fact syn;
+	} room;             /* where it lies if it is no larger */
 	struct sight sight;
 	int64_t since_ns;
 	uint32_t next; /* of the same connection, in a circle */
@@ -67,6 +71,13 @@ struct twins {
 	struct lru *addresses;
 };
 
+static void waiting_forget(struct waiting *w)
+{
+	if (w->first != (void *)&w->room)
+		free(w->first);
+	w->first = NULL;
+}
+
 struct twins *twins_new(const struct twin_events *ev, void *ctx)
 {
 	struct twins *t = calloc(1, sizeof *t);
@@ -92,7 +103,7 @@ void twins_free(struct twins *t)
 	if (t == NULL)
 		return;
 	for (unsigned i = 0; t->waiting != NULL && i < WAITING_MAX; i++)
-		free(t->waiting[i].first);
+		waiting_forget(&t->waiting[i]);
 	free(t->waiting);
 	free(t->lately);
 	free(t->known);
@@ -280,12 +291,10 @@ static void settle_sights(struct twins *t, uint32_t place)
 			lately_of(t, &w->sight)->sight = best->sight;
 		tell_also(t, &best->sight, &w->sight);
 		known_set(t, w->sight.conn, SILENT);
-		free(w->first);
-		w->first = NULL;
+		waiting_forget(w);
 	} while (i != place);
 	t->events.pass(t->ctx, best->first);
-	free(best->first);
-	best->first = NULL;
+	waiting_forget(best);
 }
 
 static void settle_oldest(struct twins *t)
@@ -403,14 +412,16 @@ static bool are_twins(const struct sight *a, const struct sight *b)
 
 static bool wait_for_twins(struct twins *t, const struct fact *f, const struct sight *s)
 {
-	struct fact *copy = malloc(f->size);
-	struct waiting *w;
+	struct waiting *w = waiting_at(t, t->newest);
+	struct fact *copy = f->size <= sizeof w->room ? (void *)&w->room : malloc(f->size);
 
 	if (copy == NULL)
 		return false;
 	memcpy(copy, f, f->size);
-	w = waiting_at(t, t->newest);
-	*w = (struct waiting){ copy, *s, f->at.time_ns, t->newest };
+	w->first = copy;
+	w->sight = *s;
+	w->since_ns = f->at.time_ns;
+	w->next = t->newest;
 	known_set(t, s->conn, t->newest++);
 	return true;
 }
