@@ -350,9 +350,9 @@ bool is_client(struct round *r, struct kept *k)
 	if (k->back != NO_GATEWAY &&
 	    front_is_plain(r, k)) /* in a chain: told with the outer one, if that failed */
 		return k->front != NO_GATEWAY && k->upstream_state == STATE_ASIDE;
-	if (k->back != NO_GATEWAY)
+	if (k->back != NO_GATEWAY || roles_unplaced_asks(r->c->roles, &k->end[CLIENT], &k->end[SERVER]))
 		return false;
-	return k->front != NO_GATEWAY || lone_is_client(r->c, k);
+	return k->front != NO_GATEWAY || roles_unplaced_answers(r->c->roles, &k->end[SERVER]) || lone_is_client(r->c, k);
 }
 
 static int compare_ends(const void *a, const void *b)

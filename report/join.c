@@ -260,6 +260,18 @@ static void claim(struct roles *r, struct gateway *g, struct edge *e)
 		s->is_upstream = true;
 }
 
+/* There is no room for the gateway that asks here, and answers at `front`, or at any port of the address that it asks from. */
+static void leave_out(struct roles *r, struct edge *e, const struct endpoint *front)
+{
+	struct lru_key k = lru_key_address(e->entry.key.from);
+	struct served *s = front != NULL ? roles_served(r, front) : lru_find(r->served, &k);
+
+	r->n_unplaced += !e->unplaced;
+	e->unplaced = true;
+	if (s != NULL)
+		s->unplaced = true;
+}
+
 /* An address that serves, asking another host. */
 static void join_host(struct roles *r, struct edge *e)
 {
@@ -267,8 +279,10 @@ static void join_host(struct roles *r, struct edge *e)
 
 	if (g == NULL) {
 		g = gateway_add(r);
-		if (g == NULL)
+		if (g == NULL) {
+			leave_out(r, e, NULL);
 			return;
+		}
 		memcpy(g->backs[g->n_backs++], e->entry.key.from, 16);
 	}
 	claim(r, g, e);
@@ -340,8 +354,11 @@ static void join_pairs(struct roles *r, struct edge *e)
 	if (!enough_pairs(e, e->fronts[best].pairs, same))
 		return;
 	g = gateway_of_front(r, &e->fronts[best].front, same && local);
-	if (g == NULL)
+	if (g == NULL) {
+		if (r->n_gateways == GATEWAYS_MAX)
+			leave_out(r, e, &e->fronts[best].front);
 		return;
+	}
 	if (!local && !gateway_has_back(g, from) && g->n_backs < BACKS_MAX)
 		memcpy(g->backs[g->n_backs++], from, 16);
 	claim(r, g, e);

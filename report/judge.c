@@ -4,6 +4,7 @@
  * the cause. Afterwards confidence is held to what the capture allows (CAUSES.md, Confidence).
  */
 #include "advice.h"
+#include "roles.h"
 
 static const struct { rule_fn *rule; uint8_t fault; } rules[CAUSE_COUNT] = {
 #define CAUSE(id, name, family, who, function, shows) [CAUSE_##id] = { function, FAULT_##who },
@@ -340,6 +341,9 @@ static void hold_confidence(const struct look *l, struct finding *f)
 		return;
 	}
 	if (counters_limit_of(l->c->quality, LIMIT_NAME_MEMORY) != 0)
+		at_most(f, CONFIDENCE_MEDIUM);
+	/* Which of the gateways without a place this is was not told apart. */
+	if (l->c->n_backs == 0 && counters_limit_of(l->c->quality, LIMIT_NAME_GATEWAYS) != 0)
 		at_most(f, CONFIDENCE_MEDIUM);
 	if (l->t != NULL && l->t->matched == MATCHED_ORDER && l->client != NULL)
 		at_most(f, CONFIDENCE_MEDIUM);

@@ -450,6 +450,7 @@ const struct report *report_end(struct report_builder *b, const struct decode_co
 	if (c != NULL)
 		b->counters = *c;
 	counters_limit(&b->counters, LIMIT_NAME_MEMORY, b->store.out_of_memory);
+	counters_limit(&b->counters, LIMIT_NAME_GATEWAYS, b->roles->n_unplaced);
 	judge_again(b);
 	r->decode = b->counters;
 	r->connections = c != NULL ? c->connections : b->connections;

@@ -184,6 +184,26 @@ bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const str
 	return is_server(r, client->address) || (e != NULL && (e->requests != 0 || e->parent != NO_GATEWAY));
 }
 
+bool roles_unplaced_asks(struct roles *r, const struct endpoint *client, const struct endpoint *server)
+{
+	const struct edge *e = r->n_unplaced != 0 ? roles_edge(r, client, server) : NULL;
+
+	return e != NULL && e->unplaced;
+}
+
+bool roles_unplaced_answers(struct roles *r, const struct endpoint *server)
+{
+	struct lru_key k = lru_key_address(server->address);
+	const struct served *s;
+
+	if (r->n_unplaced == 0)
+		return false;
+	s = roles_served(r, server);
+	if (s == NULL || !s->unplaced)
+		s = lru_find(r->served, &k);
+	return s != NULL && s->unplaced;
+}
+
 bool roles_serves_in_clear(struct roles *r, const uint8_t address[static 16])
 {
 	struct lru_key k = lru_key_address(address);

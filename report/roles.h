@@ -22,6 +22,8 @@
 
 struct gateway_model;
 
+#define LIMIT_NAME_GATEWAYS "gateways_dropped" /* edges of gateways beyond GATEWAYS_MAX */
+
 enum {
 	GATEWAYS_MAX = 256,
 	FRONTS_MAX = 8,
@@ -45,6 +47,7 @@ struct served { /* an endpoint that answers */
 	bool is_upstream;   /* of some gateway */
 	bool answers;       /* of an address alone: someone reached a port of it */
 	bool told_upstream; /* -u */
+	bool unplaced;      /* a gateway beyond GATEWAYS_MAX: its front, or of its address alone */
 	bool translated;    /* behind it is: */
 	uint8_t also[16];   /* the address of the host that answers, or of the service that it is asked by */
 };
@@ -66,6 +69,7 @@ struct edge { /* an address asks an endpoint */
 		uint32_t pairs;
 	} fronts[4];                       /* candidates */
 	struct check checks[4];            /* first requests of connections, by target */
+	bool unplaced;                     /* asked by a gateway beyond GATEWAYS_MAX */
 	bool gateway_signs;                /* its requests carry what gateways add */
 	const struct gateway_model *model; /* of who asks: by what it added */
 };
@@ -98,6 +102,7 @@ struct roles {
 	uint64_t infer_next;  /* when so many briefs have come */
 	uint64_t news, news_then; /* what may make a gateway of a host, and how much of it was looked at */
 	bool http_seen;
+	uint32_t n_unplaced; /* edges */
 	struct {
 		uint32_t conn;
 		struct served *served;
@@ -126,6 +131,9 @@ bool gateway_has_back(const struct gateway *g, const uint8_t address[static 16])
 struct gateway *roles_with_back(struct roles *r, const uint8_t address[static 16]); /* NULL: no gateway asks from there */
 int roles_front(struct roles *r, const struct endpoint *server); /* gateway, or NO_GATEWAY */
 int roles_back(struct roles *r, const struct endpoint *client, const struct endpoint *server);
+/* Does one of the gateways that there was no room for ask here, or answer here? Its failures cannot be tied to its tries. */
+bool roles_unplaced_asks(struct roles *r, const struct endpoint *client, const struct endpoint *server);
+bool roles_unplaced_answers(struct roles *r, const struct endpoint *server);
 /* May a connection from here be a gateway's: does the address answer others, or has it asked this server before? */
 bool roles_may_pass_on(struct roles *r, const struct endpoint *client, const struct endpoint *server);
 /* Do others ask at this address, and nobody so that it cannot be read? */

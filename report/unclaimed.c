@@ -204,7 +204,9 @@ void settle_tries(struct round *r)
 				continue; /* that may wait longer: for a try of its own */
 			if (!r->final && request_waits(r, u))
 				continue;
-			if (front_is_plain(r, u))
+			if (roles_unplaced_asks(r->c->roles, &u->end[CLIENT], &u->end[SERVER]))
+				u->upstream_state = STATE_ASIDE; /* its request is told */
+			else if (front_is_plain(r, u))
 				settle_unclaimed(r, u);
 			else
 				tell_one_sided(r, u);

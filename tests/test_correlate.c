@@ -1,6 +1,7 @@
 /* test_correlate.c - which try belongs to which request, told as facts and seen as incidents */
 #include "../report/assign.h"
 #include "../report/report.h"
+#include "../report/roles.h"
 
 #include "check.h"
 #include "facts.h"
@@ -577,6 +578,37 @@ TEST(beyond_the_limit_incidents_are_counted)
 	CHECK_INT(r->by_cause[CAUSE_CONNECTION_REFUSED], 10);
 	CHECK_INT(r->groups[0].count, 10);
 	CHECK_INT(r->groups[0].n_incidents, 3);
+	report_free(s.builder);
+}
+
+TEST(failures_of_gateways_beyond_the_limit_are_told_once)
+{
+	enum { N = 300 }; /* GATEWAYS_MAX is 256 */
+	const struct report *r;
+	struct story s;
+	unsigned high = 0;
+
+	story_begin(&s, false);
+	for (unsigned i = 0; i < N; i++) {
+		double ms = 10.0 * i;
+		struct endpoint gateway = at_port(1, 80), asks = at_port(1, 40001);
+
+		gateway.address[13] = asks.address[13] = (uint8_t)(100 + i / 200);
+		gateway.address[14] = asks.address[14] = (uint8_t)(i % 200);
+		tell_open(&s, 4 * i + 1, client_at(50001), gateway, ms);
+		tell_open(&s, 4 * i + 2, asks, up(), ms + 0.5);
+		tell_brief(&s, 4 * i + 2, asks, up(), "/ok", ms + 1, ms + 3);
+		tell_brief(&s, 4 * i + 1, client_at(50001), gateway, "/ok", ms, ms + 4);
+		asks.port++;
+		tell_refused(&s, 4 * i + 3, asks, up2(), ms + 6);
+		tell_failed(&s, 4 * i + 4, client_at(50002), gateway, "/cart", 502, ms + 5, ms + 7);
+	}
+	r = story_end(&s);
+	CHECK_INT(r->total_incidents, N);
+	for (unsigned i = 0; i < r->n_incidents; i++)
+		high += r->incidents[i]->confidence == CONFIDENCE_HIGH;
+	CHECK_INT(high, 256);
+	CHECK_INT(counters_limit_of(&r->decode, LIMIT_NAME_GATEWAYS), 2 * (N - 256));
 	report_free(s.builder);
 }
 
