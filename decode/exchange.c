@@ -137,12 +137,6 @@ struct span exchange_span(const struct exchange *x, struct text t)
 	return t.len != 0 ? span_of(x->text + t.at, t.len) : span_none();
 }
 
-void exchange_notable(struct exchange *x, enum packet_role role, enum side from, struct mark at)
-{
-	if (x->f.n_notable < sizeof x->f.notable / sizeof x->f.notable[0])
-		x->f.notable[x->f.n_notable++] = (struct notable){ at, (uint8_t)role, (uint8_t)from };
-}
-
 void exchange_broken(struct message *m, enum violation v, struct mark at, uint64_t offset, struct span excerpt)
 {
 	struct broken *b;

@@ -2,7 +2,7 @@
  *
  * A protocol decoder opens a slot when a request (or, joined late, a response) begins, fills x->f as the
  * messages come, and settles it when nothing more can come; the decoder makes the fact (brief or full).
- * The connection layer fills what TCP knows: idle_ns, before, ordinal, reused, request_acked, notable, conn.
+ * The connection layer fills what TCP knows: idle_ns, before, ordinal, reused, request_acked, conn.
  *
  *     x = exchange_open(c, stream, at);                     NULL: limit reached or no memory, leave it
  *     exchange_text(x, &x->f.target, target);               copied, cut at its limit
@@ -37,7 +37,6 @@ void exchange_text(struct exchange *x, struct text *t, struct span s, size_t lim
 bool exchange_text_more(struct exchange *x, struct text *t, struct span s, size_t limit);
 struct span exchange_span(const struct exchange *x, struct text t);
 void exchange_request_sent(struct exchange *x, uint64_t wire_offset);
-void exchange_notable(struct exchange *x, enum packet_role role, enum side from, struct mark at);
 void exchange_done(struct exchange *x);
 void exchange_settle(struct exchange *x);
 void exchange_tell(struct exchange *x);          /* what is known so far, in a fact that is not final */

@@ -271,12 +271,6 @@ struct message {                        /* a request or a response */
 	struct broken broken[4];
 };
 
-enum packet_role {                      /* of the notable packets of an exchange */
-	ROLE_SYN, ROLE_SYN_ACK, ROLE_REQUEST, ROLE_REQUEST_END, ROLE_REQUEST_ACK, ROLE_INTERIM, ROLE_RESPONSE, ROLE_RESPONSE_END,
-	ROLE_FIN, ROLE_RST, ROLE_RESEND, ROLE_WINDOW_ZERO, ROLE_H2_RST_STREAM, ROLE_H2_GOAWAY, ROLE_ALERT
-};
-struct notable { struct mark at; uint8_t role, side; };
-
 struct h2_facts {
 	uint32_t stream;
 	struct mark rst_stream[2];      /* by side */
@@ -325,8 +319,6 @@ struct exchange_facts {
 	uint16_t via_count, xff_count;  /* entries in Via, X-Forwarded-For */
 	int16_t  grpc_status;           /* -1: none */
 	uint32_t grpc;                  /* content-type application/grpc */
-	uint8_t  n_notable;
-	struct notable notable[16];
 	bool     said_close;            /* either message said Connection: close (or HTTP/1.0 without keep-alive) */
 	bool     limited;
 	uint8_t  software[SOFTWARE_BYTES];

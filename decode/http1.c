@@ -111,13 +111,12 @@ static struct exchange *open_exchange(struct h1 *h, struct mark at)
 	return x;
 }
 
-static void message_begin(struct h1_side *s, struct exchange *x, const struct h1_in *in, enum packet_role role)
+static void message_begin(struct h1_side *s, struct exchange *x, const struct h1_in *in)
 {
 	s->x = x;
 	s->message_at = h1_offset(in);
 	s->flags = FLAG_FIRST_LINE | FLAG_SEEN;
 	h1_message(s)->first = h1_message(s)->last = in->p->at;
-	exchange_notable(x, role, s->from, in->p->at);
 }
 
 /* A response came first, and this is taken for its request: they crossed, or the server spoke unasked. */
@@ -139,7 +138,6 @@ static void request_ended_at(struct h1 *h, struct h1_side *s, uint64_t wire_offs
 
 	m->complete = true;
 	exchange_request_sent(x, wire_offset);
-	exchange_notable(x, ROLE_REQUEST_END, CLIENT, m->last);
 	h1_release(h, s);
 	s->x = NULL;
 	done_if_over(h, x);
@@ -169,7 +167,6 @@ void h1_response_end(struct h1 *h, struct h1_side *s)
 	m->complete = true;
 	if (x->f.outcome == OUTCOME_IN_PROGRESS)
 		x->f.outcome = OUTCOME_COMPLETE;
-	exchange_notable(x, ROLE_RESPONSE_END, SERVER, m->last);
 	s->x = NULL;
 	answered(h, x);
 }
@@ -343,7 +340,7 @@ static enum step start_request(struct h1 *h, struct h1_side *s, struct h1_in *in
 	if (x == NULL)
 		return STEP_ON;
 	h->uncertain = false;
-	message_begin(s, x, in, ROLE_REQUEST);
+	message_begin(s, x, in);
 	s->state = H1_HEAD;
 	return STEP_ON;
 }
@@ -407,7 +404,7 @@ static enum step start_response(struct h1 *h, struct h1_side *s, struct h1_in *i
 		x = open_orphan(h, in);
 	if (x == NULL)
 		return STEP_ON;
-	message_begin(s, x, in, ROLE_RESPONSE);
+	message_begin(s, x, in);
 	if (!http)
 		return h1_garbled(h, s, in, span_none());
 	if (blank)

@@ -581,7 +581,7 @@ static void note_close(struct h1 *h, struct exchange *x, const struct message *m
 }
 
 /* 1xx: another head follows. What it broke stays with the response, the rest is forgotten. RFC 9110 15.2 */
-static enum step interim_end(struct h1 *h, struct h1_side *s, const struct h1_in *in)
+static enum step interim_end(struct h1 *h, struct h1_side *s)
 {
 	struct exchange *x = s->x;
 	struct message *m = &x->f.response;
@@ -592,7 +592,6 @@ static enum step interim_end(struct h1 *h, struct h1_side *s, const struct h1_in
 		x->f.interim[x->f.n_interim++] = x->f.status;
 	else
 		conn_limit(h->c, "interim_cut");
-	exchange_notable(x, ROLE_INTERIM, SERVER, in->p->at);
 	m->first = m->last = m->head_end = (struct mark){ 0, 0 };
 	m->head_bytes = 0;
 	m->declared = UINT64_MAX;
@@ -653,7 +652,7 @@ static enum step head_end(struct h1 *h, struct h1_side *s, struct h1_in *in, str
 	if (s->from == SERVER && x->f.status == 101)
 		return upgrade_end(h, s, in);
 	if (s->from == SERVER && is_interim(x))
-		return interim_end(h, s, in);
+		return interim_end(h, s);
 	note_close(h, x, m);
 	return h1_body_begin(h, s, in);
 }

@@ -119,10 +119,8 @@ static void take_interim(struct taker *t, uint16_t status)
 	struct exchange *x = t->s->x;
 
 	t->b->interim = true;
-	if (x->f.n_interim == 0) {
+	if (x->f.n_interim == 0)
 		x->f.interim_at = t->b->at;
-		exchange_notable(x, ROLE_INTERIM, SERVER, x->f.interim_at);
-	}
 	if (x->f.n_interim < LIMIT_INTERIM)
 		x->f.interim[x->f.n_interim++] = status;
 	else

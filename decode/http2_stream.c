@@ -153,7 +153,6 @@ void stream_adopt(struct http2 *h, struct mark at)
 		/* Where the texts lie stays as it is, so all of f may be taken over. */
 		exchange_text(x, &all, span_of(before->text, before->text_len), before->text_len);
 		x->f = before->f;
-		x->f.n_notable = 0;
 		x->f.response = (struct message){ .declared = UINT64_MAX };
 		x->f.status = 0;
 		x->f.reason = x->f.server = x->f.upgrade = x->f.response_head = (struct text){ 0, 0 };
@@ -162,7 +161,6 @@ void stream_adopt(struct http2 *h, struct mark at)
 		x->request_end = before->request_end;
 		exchange_begin(h, x, 1);
 		x->h2.h2c_upgrade = true;
-		exchange_notable(x, ROLE_REQUEST, CLIENT, x->f.request.first);
 	}
 	exchange_done(before);
 }
@@ -323,7 +321,6 @@ static void tell_goaway(struct stream *s, enum side from, const struct goaway *g
 	f->goaway_code[from] = g->code;
 	f->goaway_last[from] = g->last;
 	f->goaway_debug[from] = g->debug;
-	exchange_notable(s->x, ROLE_H2_GOAWAY, from, g->at);
 }
 
 static struct mark earlier(struct mark a, struct mark b)
@@ -464,7 +461,6 @@ void stream_reset(struct reader *r, struct stream *s, uint32_t code)
 
 	x->h2.rst_stream[r->from] = r->side->frame_at;
 	x->h2.rst_code[r->from] = code;
-	exchange_notable(x, ROLE_H2_RST_STREAM, r->from, r->side->frame_at);
 	suspect_proved(r->h, r->from, s, code);
 	/* "a server MAY request that the client abort … by sending a RST_STREAM with NO_ERROR after sending a complete
 	 * response" (RFC 9113 8.1); whoever resets later does no harm either. */
@@ -483,7 +479,6 @@ void stream_reset_late(struct reader *r, uint32_t code)
 		return;
 	x->h2.rst_stream[r->from] = r->side->frame_at;
 	x->h2.rst_code[r->from] = code;
-	exchange_notable(x, ROLE_H2_RST_STREAM, r->from, r->side->frame_at);
 }
 
 /* ---- GOAWAY --------------------------------------------------------------------------------- */

@@ -45,9 +45,6 @@ void tls_alert(struct tls *t, enum side from, uint8_t level, uint8_t description
 {
 	struct tls_alert *a = &t->facts->alert[from];
 
-	if (a->at.packet == 0 && description != 0)
-		for (struct exchange *x = conn_exchanges(t->c); x != NULL; x = x->next)
-			exchange_notable(x, ROLE_ALERT, from, at);
 	if (description == 0 || (description == 255 && t->facts->handshake_done)) {
 		t->facts->close_notify[from] = true;
 		conn_said_goodbye(t->c, from, at);

@@ -93,12 +93,6 @@ void exchange_request_sent(struct exchange *x, uint64_t wire_offset)
 	x->request_sent = true;
 }
 
-void exchange_notable(struct exchange *x, enum packet_role role, enum side from, struct mark at)
-{
-	if (x->f.n_notable < 16)
-		x->f.notable[x->f.n_notable++] = (struct notable){ at, (uint8_t)role, (uint8_t)from };
-}
-
 void exchange_done(struct exchange *x)
 {
 	x->done = true;
