@@ -5,6 +5,7 @@
  */
 #include "gateways.h"
 
+#include "../capture/limits.h"
 #include "../decode/foreign.h"
 #include "learn.h"
 
@@ -277,7 +278,30 @@ static const struct clue requests[] = {
 #include "gateways/clues.def"
 };
 
-struct looked_at { const struct exchange_fact *x; struct span head, body; };
+/* Some hundred rows ask for fields: they are found once. */
+struct looked_at { const struct exchange_fact *x; struct span head, body; unsigned n; struct field fields[LIMIT_FIELDS]; };
+
+static void look_at(struct looked_at *l, const struct exchange_fact *x, struct text head, struct text body)
+{
+	struct span rest;
+
+	l->x = x;
+	l->head = rest = fact_text(x, head);
+	l->body = fact_text(x, body);
+	l->n = 0;
+	while (l->n < LIMIT_FIELDS && next_field(&rest, &l->fields[l->n]))
+		l->n++;
+}
+
+static const struct field *field_named(const struct looked_at *l, const char *name)
+{
+	struct span wanted = span_text(name);
+
+	for (unsigned i = 0; i < l->n; i++)
+		if (l->fields[i].name.len == wanted.len && span_equal_nocase(l->fields[i].name, wanted))
+			return &l->fields[i];
+	return NULL;
+}
 
 /* What follows what was found may be a version. */
 static bool value_fits(const char *wanted, struct span value, struct span *behind)
@@ -299,10 +323,10 @@ static bool value_fits(const char *wanted, struct span value, struct span *behin
 
 static bool fits(const struct clue *c, const struct looked_at *l, struct span *behind)
 {
-	struct field f;
+	const struct field *f = c->field != NULL ? field_named(l, c->field) : NULL;
 	size_t at;
 
-	if (c->field != NULL && (!find_field(l->head, c->field, &f) || !value_fits(c->value, f.value, behind)))
+	if (c->field != NULL && (f == NULL || !value_fits(c->value, f->value, behind)))
 		return false;
 	if (c->page != NULL) {
 		at = span_find(l->body, c->page);
@@ -336,29 +360,33 @@ static bool find_clue(const struct clue *rows, size_t n, bool path, const struct
 	return false;
 }
 
-static struct looked_at look_at_answer(const struct exchange_fact *answer)
+static struct recognised find_author(const struct looked_at *l, struct arena *a)
 {
-	return (struct looked_at){ answer, fact_text(answer, answer->x.response_head), fact_text(answer, answer->x.body) };
-}
-
-struct recognised author_of_answer(const struct exchange_fact *answer, struct arena *a)
-{
-	struct looked_at l = look_at_answer(answer);
 	struct recognised r = { NULL, NULL, NULL }, passed = r;
 
-	if (answer->x.status < 400 || !find_clue(answers, sizeof answers / sizeof answers[0], false, &l, a, &r))
+	if (l->x->x.status < 400 || !find_clue(answers, sizeof answers / sizeof answers[0], false, l, a, &r))
 		return r;
 	/* A page seldom tells the version where the Server field does. */
-	if (r.model != NULL && r.version == NULL && find_clue(answers, sizeof answers / sizeof answers[0], true, &l, a, &passed) && passed.model == r.model)
+	if (r.model != NULL && r.version == NULL && find_clue(answers, sizeof answers / sizeof answers[0], true, l, a, &passed) && passed.model == r.model)
 		r.version = passed.version;
 	return r;
 }
 
+struct recognised author_of_answer(const struct exchange_fact *answer, struct arena *a)
+{
+	struct looked_at l;
+
+	look_at(&l, answer, answer->x.response_head, answer->x.body);
+	return find_author(&l, a);
+}
+
 struct recognised gateway_of_answer(const struct exchange_fact *answer, struct arena *a)
 {
-	struct looked_at l = look_at_answer(answer);
-	struct recognised r = { NULL, NULL, NULL }, author = author_of_answer(answer, a);
+	struct looked_at l;
+	struct recognised r = { NULL, NULL, NULL }, author;
 
+	look_at(&l, answer, answer->x.response_head, answer->x.body);
+	author = find_author(&l, a);
 	if (!find_clue(answers, sizeof answers / sizeof answers[0], true, &l, a, &r) || r.model == author.model)
 		return author;
 	return r;
@@ -366,9 +394,10 @@ struct recognised gateway_of_answer(const struct exchange_fact *answer, struct a
 
 struct recognised gateway_of_request(const struct exchange_fact *request)
 {
-	struct looked_at l = { request, fact_text(request, request->x.request_head), span_none() };
+	struct looked_at l;
 	struct recognised r = { NULL, NULL, NULL };
 
+	look_at(&l, request, request->x.request_head, (struct text){ 0, 0 });
 	(void)find_clue(requests, sizeof requests / sizeof requests[0], true, &l, NULL, &r);
 	return r;
 }
