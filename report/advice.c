@@ -280,6 +280,11 @@ static const char *const proxy_status[CAUSE_COUNT] = {
 	[CAUSE_GATEWAY_CLOSED] = "proxy_internal_error", [CAUSE_GATEWAY_REFUSED] = "proxy_internal_response",
 };
 
+const char *proxy_status_of(unsigned cause)
+{
+	return proxy_status[cause];
+}
+
 static void add_words(struct verdict *v, const char *product, const char *text)
 {
 	if (text == NULL || v->n_equivalents >= WORDS_MAX)

@@ -16,5 +16,6 @@ void advise(const struct look *l, struct finding *f);
 void put_in_words(const struct look *l, struct finding *f);
 
 /* RFC 9209 2.3: the error type of a cause, or NULL. */
+const char *proxy_status_of(unsigned cause);
 
 #endif

@@ -1,5 +1,6 @@
 #include "explain.h"
 
+#include "advice.h"
 #include "gateways.h"
 #include "writer.h"
 
@@ -26,17 +27,20 @@ static void gateways_say(struct page *p, unsigned cause)
 {
 	const struct gateway_model *models;
 	unsigned n = gateway_models(&models);
-	bool first = true;
+	const char *label = "Gateways say";
+	bool servers = false;
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct gateway_model *m = &models[i];
 
 		if (m->status[cause] == 0 && gateway_words(m, cause) == NULL)
 			continue;
+		if (!m->is_gateway && !servers)
+			label = "Servers say";
+		servers = !m->is_gateway;
 		page_pad(p, 2);
-		if (first)
-			page_styled(p, STYLE_BOLD, "Gateways say");
-		first = false;
+		page_styled(p, STYLE_BOLD, label);
+		label = "";
 		page_pad(p, LABEL);
 		page_say(p, m->name);
 		page_pad(p, LABEL + PRODUCT_WIDTH);
@@ -115,7 +119,7 @@ static size_t fit_message(struct span said, struct span message)
 	size_t fits = 0;
 
 	if (holds_word(message, said))
-		return 2 * said.len;
+		return 2 * said.len + (span_equal(span_first(span_from(message, find_nocase(message, said)), said.len), said) ? 1 : 0);
 	while (message.len != 0) {
 		struct span part = part_before(&message, "...");
 		size_t at = find_nocase(said, part);
@@ -149,18 +153,42 @@ static size_t fit(struct span said, struct span words)
 	return best;
 }
 
-static bool fits_best(struct span said, size_t best, const struct gateway_model *m, unsigned cause)
+/* Who says something of causes: the products, and RFC 9209's error types. */
+static const char *voice_words(unsigned voice, unsigned cause)
 {
-	return gateway_words(m, cause) != NULL && best > 0 && fit(said, span_text(gateway_words(m, cause))) == best;
+	const struct gateway_model *models;
+
+	return voice < gateway_models(&models) ? models[voice].equivalent[cause] : proxy_status_of(cause);
 }
 
-static size_t best_fit(struct span said, const struct gateway_model *models, unsigned n)
+static const char *voice_name(unsigned voice)
+{
+	const struct gateway_model *models;
+
+	return voice < gateway_models(&models) ? models[voice].name : "proxy-status";
+}
+
+static unsigned n_voices(void)
+{
+	const struct gateway_model *models;
+
+	return gateway_models(&models) + 1;
+}
+
+static size_t voice_fit(struct span said, unsigned voice, unsigned cause)
+{
+	const char *words = voice_words(voice, cause);
+
+	return words != NULL ? fit(said, span_text(words)) : 0;
+}
+
+static size_t best_fit(struct span said)
 {
 	size_t best = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned v = 0; v < n_voices(); v++) {
 		for (unsigned c = 0; c < CAUSE_COUNT; c++) {
-			size_t f = models[i].equivalent[c] != NULL ? fit(said, span_text(models[i].equivalent[c])) : 0;
+			size_t f = voice_fit(said, v, c);
 
 			best = f > best ? f : best;
 		}
@@ -168,45 +196,136 @@ static size_t best_fit(struct span said, const struct gateway_model *models, uns
 	return best;
 }
 
+/* HAProxy's third and fourth letters tell what became of a cookie, not of the request (configuration manual, 8.5): they are taken
+ * out of a state like "SHVN". */
+static void forget_cookie(char *line)
+{
+	size_t n = strlen(line);
+
+	for (size_t i = 0; i + 4 <= n; i++) {
+		bool alone = (i == 0 || line[i - 1] == ' ') && (line[i + 4] == '\0' || line[i + 4] == ' ');
+
+		if (!alone || strchr("CSPRIDULKcs-", line[i]) == NULL || strchr("RQCHDLT-", line[i + 1]) == NULL ||
+		    strchr("NIDEVOU-", line[i + 2]) == NULL || strchr("NIUPRD-", line[i + 3]) == NULL)
+			continue;
+		line[i + 2] = line[i + 3] = '-';
+	}
+}
+
+/* One line each: what tells them apart. */
+static void tell_apart(struct page *p, const bool named[CAUSE_COUNT])
+{
+	for (unsigned c = 0; c < CAUSE_COUNT; c++) {
+		if (!named[c])
+			continue;
+		page_pad(p, 2);
+		page_styled(p, STYLE_BOLD, cause_row(c)->name);
+		page_pad(p, 2 + CAUSE_WIDTH);
+		page_wrap(p, 2 + CAUSE_WIDTH, cause_row(c)->shows);
+	}
+}
+
+static void explain_named(struct page *p, const bool named[CAUSE_COUNT], const char *what)
+{
+	unsigned n = 0, last = 0;
+
+	for (unsigned c = 0; c < CAUSE_COUNT; c++) {
+		n += named[c];
+		last = named[c] ? c : last;
+	}
+	page_line(p);
+	if (n == 1) {
+		explain_cause(p, last);
+		return;
+	}
+	page_format(p, "The %s alone does not tell these apart; the packets do (--explain CAUSE says more of each):", what);
+	page_line(p);
+	tell_apart(p, named);
+}
+
 /* A log says what the gateway felt; several causes feel the same, so all are named. */
 static bool explain_line(struct page *p, const char *line)
 {
-	const struct gateway_model *models;
-	unsigned n = gateway_models(&models), causes[CAUSE_COUNT], n_causes = 0;
-	struct span said = span_text(line);
-	size_t best = best_fit(said, models, n);
+	bool named[CAUSE_COUNT] = { false }, any = false;
+	char copy[2048];
+	struct span said;
+	size_t best;
 
-	for (unsigned c = 0; c < CAUSE_COUNT; c++) {
-		bool named = false;
-
-		for (unsigned i = 0; i < n; i++) {
-			if (!fits_best(said, best, &models[i], c))
+	(void)snprintf(copy, sizeof copy, "%s", line);
+	forget_cookie(copy);
+	said = span_text(copy);
+	best = best_fit(said);
+	for (unsigned c = 0; c < CAUSE_COUNT && best != 0; c++) {
+		for (unsigned v = 0; v < n_voices(); v++) {
+			if (voice_fit(said, v, c) != best)
 				continue;
-			if (!named)
-				causes[n_causes++] = c;
-			named = true;
-			page_format(p, "%s says this of %s: ", models[i].name, cause_row(c)->name);
-			page_wrap(p, 4, models[i].equivalent[c]);
+			named[c] = any = true;
+			page_format(p, "%s says this of %s: ", voice_name(v), cause_row(c)->name);
+			page_wrap(p, 4, voice_words(v, c));
 		}
 	}
-	if (n_causes > 1) {
-		page_wrap(p, 0, "The log alone does not tell these apart; the packets do:");
+	if (any)
+		explain_named(p, named, "log");
+	return any;
+}
+
+/* ---- a status ------------------------------------------------------------------------------ */
+
+static unsigned status_in(const char *what)
+{
+	struct span s = span_text(what);
+
+	if (s.len != 3 || (s.at[0] != '4' && s.at[0] != '5'))
+		return 0;
+	for (size_t i = 1; i < 3; i++)
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return 0;
+	return (s.at[0] - (unsigned)'0') * 100 + (s.at[1] - (unsigned)'0') * 10 + (s.at[2] - (unsigned)'0');
+}
+
+static bool model_says(struct page *p, const struct gateway_model *m, unsigned status, bool named[CAUSE_COUNT])
+{
+	char list[CAUSE_COUNT * 32] = "";
+	size_t n = 0;
+
+	for (unsigned c = 0; c < CAUSE_COUNT; c++) {
+		if (m->status[c] != status && m->status_h2[c] != status)
+			continue;
+		n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n != 0 ? ", " : "", cause_row(c)->name);
+		named[c] = true;
 	}
-	for (unsigned i = 0; i < n_causes; i++) {
-		page_line(p);
-		explain_cause(p, causes[i]);
-	}
-	return n_causes > 0;
+	if (n == 0)
+		return false;
+	page_styled(p, STYLE_BOLD, m->name);
+	page_pad(p, PRODUCT_WIDTH);
+	page_wrap(p, PRODUCT_WIDTH, list);
+	return true;
+}
+
+/* Each product makes another status of the same packets. */
+static bool explain_status(struct page *p, unsigned status)
+{
+	const struct gateway_model *models;
+	unsigned n = gateway_models(&models);
+	bool named[CAUSE_COUNT] = { false }, any = false;
+
+	for (unsigned i = 0; i < n; i++)
+		any |= model_says(p, &models[i], status, named);
+	if (any)
+		explain_named(p, named, "status");
+	return any;
 }
 
 bool explain(struct page *p, const char *what)
 {
 	int cause = cause_by_name(what);
+	unsigned status = status_in(what);
 
-	if (cause < 0)
-		return explain_line(p, what);
-	explain_cause(p, (unsigned)cause);
-	return true;
+	if (cause >= 0) {
+		explain_cause(p, (unsigned)cause);
+		return true;
+	}
+	return (status != 0 && explain_status(p, status)) || explain_line(p, what);
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */

@@ -68,6 +68,7 @@ explains() {
     exits 0 --explain 'SH--' && grep -q haproxy "$work/out" || return 1
     exits 0 --explain '2026/01/31 [error] 7#7: *1 connect() failed (111: Connection refused) while connecting to upstream' &&
         grep -q connection-refused "$work/out" || return 1
+    exits 0 --explain 522 && grep -q '^cloudflare .*connect-timeout' "$work/out" || return 1
     exits 2 --explain 'no such words in any log'
 }
 schema() { exits 0 --print-schema && json_on_stdout && grep -q '"keepalive-race"' "$work/out"; }
