@@ -128,7 +128,28 @@ static const char *address_text(struct arena *a, const struct endpoint *e, const
 	return arena_text(a, "%s", endpoint_text(e, text));
 }
 
-static struct look look_at_trial(const struct case_file *c, const struct trial *t, struct arena *a)
+/* The upstream began to answer when the gateway had closed this connection and told its client: what it said met nobody. */
+static bool answered_nobody(const struct look *l)
+{
+	return l->x != NULL && l->x->stream == 0 && l->client != NULL && !l->passed_on && happened(l->x->response.first) &&
+	       l->ended == ENDED_BY_GATEWAY && l->conn->closing != CLOSING_NONE && l->conn->closer == CLIENT &&
+	       before(l->conn->closed, l->x->response.first) && before(client_told(l), l->x->response.first);
+}
+
+/* The exchange as it stood when the gateway gave it up. */
+static void forget_late_answer(struct look *l)
+{
+	l->unanswered = *l->x;
+	l->unanswered.response = (struct message){ .declared = UINT64_MAX };
+	l->unanswered.outcome = OUTCOME_NO_RESPONSE;
+	l->unanswered.status = 0;
+	l->unanswered.response_head = l->unanswered.body = l->unanswered.reason = (struct text){ 0, 0 };
+	l->x = &l->unanswered;
+	look_at_answer(l);
+	look_who_ended(l);
+}
+
+static void look_at_trial(struct look *into, const struct case_file *c, const struct trial *t, struct arena *a)
 {
 	struct look l = { .c = c, .t = t, .gateway = "the gateway", .upstream = "the upstream" };
 
@@ -136,7 +157,8 @@ static struct look look_at_trial(const struct case_file *c, const struct trial *
 	if (t == NULL) {
 		look_at_answer(&l);
 		look_who_ended(&l);
-		return l;
+		*into = l;
+		return;
 	}
 	l.index = t >= c->trials && t < c->trials + c->n_trials ? (unsigned)(t - c->trials) : c->n_trials;
 	l.fact = t->x;
@@ -158,7 +180,9 @@ static struct look look_at_trial(const struct case_file *c, const struct trial *
 	l.upstream = address_text(a, &t->upstream, l.upstream);
 	look_at_answer(&l);
 	look_who_ended(&l);
-	return l;
+	*into = l;
+	if (answered_nobody(into))
+		forget_late_answer(into);
 }
 
 /* ---- rules in order ----------------------------------------------------------------------- */
@@ -223,9 +247,11 @@ int judge_trial(const struct case_file *c, const struct trial *t)
 {
 	struct verdict v = { .trial = -1 };
 	struct finding f = { .v = &v };
-	struct look l = look_at_trial(c, t, NULL);
-	unsigned cause = run_rules(&l, &f);
+	struct look l;
+	unsigned cause;
 
+	look_at_trial(&l, c, t, NULL);
+	cause = run_rules(&l, &f);
 	if (went_well(t) && (cause == CAUSE_UNEXPLAINED || cause == CAUSE_GATEWAY_REFUSED || cause == CAUSE_GATEWAY_CLOSED ||
 	                     cause == CAUSE_CLIENT_ABORTED || c->client == NULL))
 		/* A whole answer is guilty of what it breaks alone, and only where the gateway threw it away. */
@@ -267,8 +293,9 @@ static bool candidates_differ(const struct case_file *c)
 
 static void judge_ambiguous(const struct case_file *c, struct finding *f)
 {
-	struct look l = look_at_trial(c, NULL, f->arena);
+	struct look l;
 
+	look_at_trial(&l, c, NULL, f->arena);
 	forget(f, CAUSE_UNEXPLAINED);
 	f->v->cause = CAUSE_UNEXPLAINED;
 	f->v->confidence = CONFIDENCE_LOW;
@@ -418,10 +445,10 @@ void judge(const struct case_file *c, struct arena *a, struct verdict *v)
 	f.evidence_size = v->evidence != NULL ? EVIDENCE_MAX : 0;
 	if (candidates_differ(c)) {
 		judge_ambiguous(c, &f);
-		l = look_at_trial(c, NULL, a);
+		look_at_trial(&l, c, NULL, a);
 	} else {
 		t = deciding_trial(c);
-		l = look_at_trial(c, t, a);
+		look_at_trial(&l, c, t, a);
 		v->cause = (uint8_t)run_rules(&l, &f);
 		v->trial = t != NULL ? (int)l.index : -1;
 	}

@@ -45,6 +45,7 @@ struct look {
 	bool passed_on;                         /* the client was given this response: the same status, and its body where known */
 	bool failed;                            /* the client's answer is an error, broken or missing; true where the client is not captured */
 	const char *gateway, *upstream;         /* their addresses as text */
+	struct exchange_facts unanswered;       /* where x points to it: without an answer that came when nobody waited any more */
 };
 
 struct finding {

@@ -446,4 +446,36 @@ TEST(a_gateway_that_stops_and_one_that_refuses_an_answer)
 	CHECK_CAUSE(&refuses, "gateway-refused");
 }
 
+/* ---- an answer that nobody waited for any more ------------------------------------------------- */
+
+static struct story answers_after(bool gave_up)
+{
+	struct story s = story_answered("GET /ok", 200);
+
+	story_connect_back(&s);
+	story_request(&s, "GET /slow");
+	story_ack(&s, UPSTREAM);
+	story_wait_ms(&s, 2000);
+	if (gave_up) {
+		story_fin(&s, GATEWAY);
+		story_error(&s, 504);
+		story_wait_ms(&s, 1000);
+	}
+	story_text(&s, UPSTREAM, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	if (gave_up)
+		story_rst(&s, GATEWAY);
+	else
+		story_error(&s, 502);
+	return s;
+}
+
+TEST(an_answer_after_the_gateway_gave_up_is_a_timeout_and_one_that_it_had_is_its_own_refusal)
+{
+	struct story late = answers_after(true), had = answers_after(false);
+
+	CHECK_CAUSE(&late, "response-timeout");
+	CHECK_SAID(&late, "the gateway gave up first");
+	CHECK_CAUSE(&had, "gateway-refused");
+}
+
 TEST_MAIN()
