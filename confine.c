@@ -15,8 +15,9 @@ bool confine_reopens(const struct options *o)
 
 /* ---- the keeper's jobs ----------------------------------------------------------------------- */
 
-static int job_rename(void *ctx, int *fd)
+static int job_rename(void *ctx, uint32_t which, int *fd)
 {
+	(void)which;
 	*fd = -1;
 	return out_settle(ctx, true);
 }
@@ -26,8 +27,9 @@ static void job_remove(void *ctx)
 	(void)out_settle(ctx, false);           /* nothing where it has its name */
 }
 
-static int job_keylog(void *ctx, int *fd)
+static int job_keylog(void *ctx, uint32_t which, int *fd)
 {
+	(void)which;
 	return keylog_open(ctx, fd);
 }
 
@@ -35,14 +37,14 @@ static int ask_rename(void *ctx)
 {
 	const struct confined_output *o = ctx;
 
-	return keeper_run(o->c->keeper, o->job, NULL);
+	return keeper_run(o->c->keeper, o->job, 0, NULL);
 }
 
 static int ask_keylog(void *ctx, unsigned file, int *fd)
 {
 	struct confine *c = ctx;
 
-	return keeper_run(c->keeper, c->first_keylog_job + file, fd);
+	return keeper_run(c->keeper, c->first_keylog_job + file, 0, fd);
 }
 
 static void add_outputs(struct confine *c, struct out *const *outputs, unsigned n)
@@ -69,6 +71,34 @@ static void add_keylogs(struct confine *c, struct secrets *secrets)
 	}
 	if (n > 0)
 		secrets_opened_by(secrets, ask_keylog, c);
+}
+
+static int ask_folder_open(void *ctx, uint32_t which, int *fd)
+{
+	struct confine *c = ctx;
+
+	return keeper_run(c->keeper, c->folder_open_job, which, fd);
+}
+
+static int ask_folder_settle(void *ctx, uint32_t which, int *fd)
+{
+	struct confine *c = ctx;
+
+	return keeper_run(c->keeper, c->folder_settle_job, which, fd);
+}
+
+/* Outputs and key logs are fewer than there is room for jobs. */
+static void add_folder(struct confine *c, struct extract *x)
+{
+	if (c->n_jobs + 2 > KEEPER_JOBS_MAX)
+		return;
+	c->folder_open_job = c->n_jobs++;
+	c->folder_settle_job = c->n_jobs++;
+	c->jobs[c->folder_open_job] = (struct keeper_job){ folder_open, folder_end, &x->folder };
+	c->jobs[c->folder_settle_job] = (struct keeper_job){ folder_settle, NULL, &x->folder };
+	x->open = ask_folder_open;
+	x->settle = ask_folder_settle;
+	x->ctx = c;
 }
 
 /* ---- --selftest-sandbox ----------------------------------------------------------------------- */
@@ -107,7 +137,7 @@ int confine_try(struct confine *c)
 /* ---- in order --------------------------------------------------------------------------------- */
 
 enum err_code confine_drop(struct confine *c, const struct options *o, struct out *const *outputs, unsigned n_outputs,
-                           struct secrets *secrets, bool follows, struct err *e)
+                           struct secrets *secrets, bool follows, struct extract *extract, struct err *e)
 {
 	struct sandbox_options options = { .user = o->user, .reopens = confine_reopens(o), .keeper_fd = -1 };
 
@@ -119,6 +149,8 @@ enum err_code confine_drop(struct confine *c, const struct options *o, struct ou
 	add_outputs(c, outputs, n_outputs);
 	if (follows)
 		add_keylogs(c, secrets);
+	if (o->write_each != NULL)
+		add_folder(c, extract);
 	if (c->n_jobs > 0 && (c->keeper = keeper_start(c->jobs, c->n_jobs, e)) == NULL)
 		return e->code;
 	options.keeper_fd = keeper_fd(c->keeper);

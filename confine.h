@@ -11,6 +11,7 @@
 
 #include "capture/keeper.h"
 #include "capture/secrets.h"
+#include "extract.h"
 #include "options.h"
 #include "report/out.h"
 
@@ -30,7 +31,7 @@ struct confine {
 	unsigned n_jobs;
 	struct confined_output outputs[KEEPER_JOBS_MAX];
 	struct keylog_place keylogs[KEEPER_JOBS_MAX];
-	unsigned first_keylog_job;
+	unsigned first_keylog_job, folder_open_job, folder_settle_job;
 	bool begun;
 	struct trial trial;             /* --selftest-sandbox */
 };
@@ -39,7 +40,7 @@ struct confine {
 bool confine_reopens(const struct options *o);
 /* `follows`: key logs are read on, so one that is rotated must be opened. */
 enum err_code confine_drop(struct confine *c, const struct options *o, struct out *const *outputs, unsigned n_outputs,
-                           struct secrets *secrets, bool follows, struct err *e);
+                           struct secrets *secrets, bool follows, struct extract *extract, struct err *e);
 enum err_code confine_close(struct confine *c, struct err *e);
 const char *confine_state(const struct confine *c);     /* "full", "partial", "off" */
 const char *confine_lacks(const struct confine *c);     /* NULL: nothing that was not asked for */

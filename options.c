@@ -659,6 +659,29 @@ static enum err_code take_output(struct taking *t)
 	return words_add(&t->o->outputs, t->arg, t->e);
 }
 
+static enum err_code take_write(struct taking *t)
+{
+	t->o->write = t->arg;
+	return strcmp(t->arg, "-") != 0 && t->arg[0] != '\0' ? ERR_OK : wrong(t, "wants the name of a file");
+}
+
+static enum err_code take_write_each(struct taking *t)
+{
+	t->o->write_each = t->arg;
+	return t->arg[0] != '\0' ? ERR_OK : wrong(t, "wants the name of a directory");
+}
+
+static enum err_code take_write_window(struct taking *t)
+{
+	return duration_parse(span_text(t->arg), &t->o->write_window_ns) ? ERR_OK : wrong(t, "wants a time, say 2s or 500ms");
+}
+
+static enum err_code take_no_secrets(struct taking *t)
+{
+	t->o->no_secrets = true;
+	return ERR_OK;
+}
+
 static enum err_code take_force(struct taking *t)
 {
 	t->o->force = true;
@@ -885,7 +908,6 @@ static const struct row *row_by_value(int value)
 static const struct { char letter; const char *hint; } habits[] = {
 	{ 'Y', "display filters are Wireshark's: give a BPF filter (-f), or --match TEXT" },
 	{ 'V', "see -v, and --version" },
-	{ 'w', "writing packets is not built yet" },
 	{ 'X', "no packet dump: Wireshark shows the packets that the report names" },
 };
 
@@ -951,10 +973,26 @@ static void defaults(struct options *o)
 {
 	memset(o, 0, sizeof *o);
 	o->top = TOP_DEFAULT;
+	o->write_window_ns = -1;
 	o->sandbox = SANDBOX_BY_DEFAULT;
 	o->symptoms = 1u << SYMPTOM_ERROR_STATUS | 1u << SYMPTOM_NO_RESPONSE | 1u << SYMPTOM_TRUNCATED | 1u << SYMPTOM_GARBLED;
 	memset(o->status_wanted + 502, 1, 3);
 	memset(o->status_wanted + 520, 1, 8);
+}
+
+/* Packets are written once all is known of them: by then they are gone, unless they can be read again. */
+static enum err_code check_write(const struct options *o, struct err *e)
+{
+	const char *name = o->write != NULL ? "-w" : "--write-each";
+
+	if (o->write == NULL && o->write_each == NULL) {
+		if (o->write_window_ns >= 0 || o->no_secrets)
+			return err_set(e, ERR_OPTION, "--%s: nothing is written (-w FILE)", o->no_secrets ? "no-secrets" : "write-window");
+		return ERR_OK;
+	}
+	if (o->files.n == 0)
+		return err_set(e, ERR_OPTION, "%s: of saved captures alone yet: capture with tcpdump -w, and give that file to -r", name);
+	return ERR_OK;
 }
 
 /* A key log in the environment that is not there is no reason to stop: OpenSSL would have written it. */
@@ -994,6 +1032,8 @@ enum err_code options_parse(struct options *o, int argc, char **argv, struct err
 	if (o->action != ACTION_RUN)
 		return ERR_OK;
 	if (trailing_words(o, argc, argv, e) != ERR_OK || keylog_of_environment(o, e) != ERR_OK)
+		return e->code;
+	if (check_write(o, e) != ERR_OK)
 		return e->code;
 	return check_together(o, e);
 }

@@ -42,6 +42,9 @@ struct options {
 	uint8_t  least_confidence;
 	bool     exchanges;
 	const char *match;
+	const char *write, *write_each; /* -w, --write-each; NULL: not given */
+	int64_t  write_window_ns;       /* negative: not given */
+	bool     no_secrets;
 	const struct writer *format;    /* -T; NULL: not given */
 	bool     force, quiet, flush, ascii, show_secrets, stats, exit_zero, check_coding;
 	bool     names;                 /* -N */

@@ -136,6 +136,7 @@ struct run {
 	bool any_packet;
 	struct packet_map map;
 	struct confine confine;
+	struct extract extract;         /* -w, --write-each */
 	struct err trouble;             /* why the capture could not be read to its end */
 };
 
@@ -590,16 +591,29 @@ static void say_confined(const struct run *r)
 	complain(text);
 }
 
+static enum err_code begin_extract(struct run *r, struct err *e)
+{
+	if (!extract_wanted(r->o))
+		return ERR_OK;
+	if (!source_can_again(r->source))
+		return err_set(e, ERR_OPTION, "%s: a capture is read twice for it, which a pipe cannot be: save it first",
+		               r->o->write != NULL ? "-w" : "--write-each");
+	return extract_begin(&r->extract, r->o, e);
+}
+
 /* All is open: first what must come before threads is given up, then the threads begin, then the rest. What strangers wrote is
  * read after this. */
 static enum err_code begin_confined(struct run *r, struct err *e)
 {
 	struct decode_options options = decode_options_of(r);   /* reads of the machine */
-	struct out *outputs[OUTPUTS_MAX];
+	struct out *outputs[OUTPUTS_MAX + 1];
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < r->n_outputs; i++)
-		outputs[i] = r->outputs[i].out;
-	if (confine_drop(&r->confine, r->o, outputs, r->n_outputs, r->secrets, r->live || r->piped, e) != ERR_OK ||
+		outputs[n++] = r->outputs[i].out;
+	if (r->extract.whole != NULL)
+		outputs[n++] = r->extract.whole;
+	if (confine_drop(&r->confine, r->o, outputs, n, r->secrets, r->live || r->piped, &r->extract, e) != ERR_OK ||
 	    begin_decode(r, &options, e) != ERR_OK || confine_close(&r->confine, e) != ERR_OK)
 		return e->code;
 	say_confined(r);
@@ -752,6 +766,22 @@ static void look_again(struct run *r, struct decode_counters *counters)
 	decode_free(decode);
 }
 
+/* Once the report is told, since that is what is waited for. */
+static bool write_packets(struct run *r, const struct report *report, const struct run_info *info)
+{
+	struct writer_options writer = writer_options_of(r, false);
+	struct extract_job job = { r->source, r->secrets, report, info, &writer, &stop_asked };
+	struct err e = { 0 };
+
+	if (!extract_wanted(r->o))
+		return true;
+	(void)extract_write(&r->extract, &job, &e);
+	(void)extract_end(&r->extract, &e);
+	if (e.code != ERR_OK)
+		complain(e.text);
+	return e.code == ERR_OK;
+}
+
 static enum exit_status finish(struct run *r)
 {
 	struct decode_counters counters;
@@ -770,6 +800,7 @@ static enum exit_status finish(struct run *r)
 	end_outputs(r, report, &info);
 	incidents = report->total_incidents;
 	written = close_outputs(r);
+	written = write_packets(r, report, &info) && written;
 	report_after_lines(r, report, &info);
 	if (r->live)
 		say_captured(r);
@@ -819,7 +850,11 @@ static enum exit_status could_not_open(struct run *r, const struct err *e)
 
 static void clear(struct run *r)
 {
+	struct err ignored = { 0 };
+
 	(void)close_outputs(r);
+	if (extract_wanted(r->o))
+		(void)extract_end(&r->extract, &ignored);
 	if (r->decode != NULL)
 		decode_free(r->decode);
 	if (r->builder != NULL)
@@ -843,7 +878,7 @@ static enum exit_status drive(struct run *r)
 	if (r->source == NULL)
 		return could_not_open(r, &e);
 	if (begin_secrets(r, &e) != ERR_OK || begin_names(r, &e) != ERR_OK || begin_outputs(r, &e) != ERR_OK ||
-	    begin_report(r, &e) != ERR_OK || begin_confined(r, &e) != ERR_OK) {
+	    begin_extract(r, &e) != ERR_OK || begin_report(r, &e) != ERR_OK || begin_confined(r, &e) != ERR_OK) {
 		complain(e.text);
 		return e.code == ERR_OPTION ? EXIT_USAGE : EXIT_TROUBLE;
 	}

@@ -17,6 +17,9 @@
 
 struct keeper { int fd; };
 
+/* What is asked for. */
+struct errand { uint32_t job, which; };
+
 /* Room for one descriptor beside the bytes, aligned as cmsg(3) wants it. */
 union ancillary { struct cmsghdr align; char room[CMSG_SPACE(sizeof(int))]; };
 
@@ -46,23 +49,28 @@ static bool answer(int to, int why, int fd)
 	return sent == (ssize_t)sizeof why;
 }
 
-static bool next_job(int from, uint8_t *job)
+static bool next_errand(int from, struct errand *e)
 {
-	ssize_t n;
+	union { struct errand e; char bytes[sizeof(struct errand)]; } u;
 
-	do
-		n = read(from, job, 1);
-	while (n < 0 && errno == EINTR);
-	return n == 1;
+	for (size_t at = 0; at < sizeof u; ) {
+		ssize_t n = read(from, u.bytes + at, sizeof u - at);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return false;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	*e = u.e;
+	return true;
 }
 
 static void serve(int to, const struct keeper_job *jobs, unsigned n)
 {
-	uint8_t job;
+	struct errand e;
 	bool more = true;
 
-	while (more && next_job(to, &job)) {
-		int fd = -1, why = job < n ? jobs[job].run(jobs[job].ctx, &fd) : EINVAL;
+	while (more && next_errand(to, &e)) {
+		int fd = -1, why = e.job < n ? jobs[e.job].run(jobs[e.job].ctx, e.which, &fd) : EINVAL;
 
 		more = answer(to, why, fd);
 		if (fd >= 0)
@@ -147,26 +155,30 @@ static int take_descriptor(struct msghdr *m)
 	return fd;
 }
 
-static ssize_t write_again(int fd, const void *bytes, size_t n)
+static bool send_errand(int to, struct errand e)
 {
-	ssize_t done;
+	union { struct errand e; char bytes[sizeof(struct errand)]; } u = { e };
 
-	do
-		done = write(fd, bytes, n);
-	while (done < 0 && errno == EINTR);
-	return done;
+	for (size_t at = 0; at < sizeof u; ) {
+		ssize_t n = write(to, u.bytes + at, sizeof u - at);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return true;
 }
 
-int keeper_run(struct keeper *k, unsigned job, int *fd)
+int keeper_run(struct keeper *k, unsigned job, uint32_t which, int *fd)
 {
-	uint8_t number = (uint8_t)job;
+	struct errand errand = { job, which };
 	union ancillary a = { .room = { 0 } };
 	int why = EPIPE, got = -1;
 	struct iovec bytes = { &why, sizeof why };
 	struct msghdr m = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &a, .msg_controllen = sizeof a };
 	ssize_t n;
 
-	if (write_again(k->fd, &number, 1) != 1)
+	if (!send_errand(k->fd, errand))
 		return EPIPE;
 	do
 		n = recvmsg(k->fd, &m, MSG_CMSG_CLOEXEC | MSG_WAITALL);

@@ -39,6 +39,7 @@ enum {
 	LIMIT_PACKET_BYTES        = 262144,
 	LIMIT_PCAPNG_BLOCK        = 16 << 20,
 	LIMIT_PCAPNG_INTERFACES   = 65536,
+	LIMIT_INTERFACE_OPTIONS   = 1 << 20,    /* bytes that captures say of their interfaces, for -w */
 	LIMIT_INCIDENTS           = 10000,
 	LIMIT_INCIDENT_BYTES      = 256 << 20,  /* of incidents kept in full; a quarter of --max-memory where that is less */
 	LIMIT_NAMES               = 4096        /* of addresses, with -N */

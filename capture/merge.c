@@ -33,7 +33,7 @@ struct merge {
 static enum source_status probe(struct merge *m, struct member *k)
 {
 	struct reader *r = k->reader;
-	struct interface_table scratch = { NULL, 0, 0 };
+	struct interface_table scratch = { .rows = NULL };
 	source_secrets_fn *on_secrets = r->on_secrets;
 	struct err ignored = { .code = ERR_OK };
 	enum source_status status;
@@ -225,6 +225,16 @@ static bool merge_again(void *self)
 	return true;
 }
 
+static bool merge_can_again(const void *self)
+{
+	const struct merge *m = self;
+
+	for (unsigned i = 0; i < m->n; i++)
+		if (input_is_pipe(m->members[i].reader->input))
+			return false;
+	return true;
+}
+
 static void merge_close(void *self)
 {
 	struct merge *m = self;
@@ -271,7 +281,8 @@ bool merge_open(struct origin *out, struct reader *const *readers, unsigned n, s
 	m->interfaces = interfaces;
 	m->stop = stop;
 	*out = (struct origin){
-		.next = merge_next, .on_secrets = merge_on_secrets, .drops = merge_drops, .again = merge_again, .close = merge_close, .self = m,
+		.next = merge_next, .on_secrets = merge_on_secrets, .drops = merge_drops, .again = merge_again,
+		.can_again = merge_can_again, .close = merge_close, .self = m,
 	};
 	return true;
 }

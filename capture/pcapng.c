@@ -18,7 +18,8 @@ enum {
 	BYTE_ORDER_MAGIC = 0x1a2b3c4d,
 
 	OPTION_END = 0,
-	IF_NAME = 2, IF_TSRESOL = 9, IF_TSOFFSET = 14,
+	IF_NAME = 2, IF_DESCRIPTION = 3, IF_IPV4 = 4, IF_IPV6 = 5, IF_MAC = 6, IF_EUI = 7, IF_TSRESOL = 9, IF_FILTER = 11, IF_OS = 12,
+	IF_TSOFFSET = 14, IF_HARDWARE = 15,
 	EPB_FLAGS = 2, EPB_DROPCOUNT = 4,
 	ISB_IFDROP = 5, ISB_OSDROP = 7,
 
@@ -247,10 +248,35 @@ static struct section_interface *section_grow(struct reader *r)
 	return &r->section[r->n_section];
 }
 
+/* Described again, in whatever byte order: texts and addresses. What tells how its time stamps are to be read is not kept. */
+static const uint16_t kept_options[] = { IF_DESCRIPTION, IF_IPV4, IF_IPV6, IF_MAC, IF_EUI, IF_FILTER, IF_OS, IF_HARDWARE };
+
+enum { KEPT_OPTIONS_BYTES = 1024 };
+struct kept_options { size_t n; uint8_t bytes[KEPT_OPTIONS_BYTES]; };
+
+static void keep_option(struct kept_options *k, const struct option *o)
+{
+	size_t padded = (o->value.len + 3) & ~(size_t)3;
+	bool kept = false;
+
+	for (size_t i = 0; i < sizeof kept_options / sizeof kept_options[0]; i++)
+		kept = kept || kept_options[i] == o->code;
+	if (!kept || o->value.len == 0 || padded + 4 > sizeof k->bytes - k->n)
+		return;
+	k->bytes[k->n] = (uint8_t)o->code;
+	k->bytes[k->n + 1] = 0;
+	k->bytes[k->n + 2] = (uint8_t)o->value.len;
+	k->bytes[k->n + 3] = (uint8_t)(o->value.len >> 8);
+	memset(k->bytes + k->n + 4, 0, padded);
+	memcpy(k->bytes + k->n + 4, o->value.at, o->value.len);
+	k->n += padded + 4;
+}
+
 static enum fill interface_description(struct reader *r, struct cursor c, struct packet_batch *b)
 {
 	struct section_interface i = { .resolution = RESOLUTION_US }, *slot;
 	struct span name = span_none();
+	struct kept_options kept = { .n = 0 };
 	struct option o;
 
 	(void)b;
@@ -266,10 +292,13 @@ static enum fill interface_description(struct reader *r, struct cursor c, struct
 			i.resolution = span_at(o.value, 0);
 		else if (o.code == IF_TSOFFSET)
 			i.offset_s = (int64_t)option_u64(r, o.value);
+		else
+			keep_option(&kept, &o);
 	}
 	slot = section_grow(r);
 	if (slot == NULL || !interface_add(r->interfaces, name,
-	                                   (struct source_interface){ .link_type = i.link_type, .file = r->file, .snaplen = i.snaplen },
+	                                   (struct source_interface){ .link_type = i.link_type, .file = r->file, .snaplen = i.snaplen,
+	                                                              .options = kept.bytes, .options_len = (uint16_t)kept.n },
 	                                   &i.index))
 		return reader_bad(r, ERR_MEMORY, "no room for another interface (%u are there)", r->interfaces->n);
 	*slot = i;

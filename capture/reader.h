@@ -12,9 +12,9 @@
 #include "source.h"
 
 /* Every interface of every file, as source_interfaces() shows them. */
-struct interface_table { struct source_interface *rows; unsigned n, room; };
+struct interface_table { struct source_interface *rows; unsigned n, room; size_t option_bytes; };
 
-/* `name` is copied, cut at 127 bytes. False: no memory, or LIMIT_PCAPNG_INTERFACES are there. */
+/* `name` is copied, cut at 127 bytes; so are `options`, while there is room for them (LIMIT_INTERFACE_OPTIONS). False: no memory, or LIMIT_PCAPNG_INTERFACES are there. */
 bool interface_add(struct interface_table *t, struct span name, struct source_interface row, uint16_t *index);
 void interface_table_clear(struct interface_table *t);
 

@@ -236,6 +236,38 @@ void secrets_text(struct secrets *s, struct span keylog_text)
 	}
 }
 
+static size_t add_hex(char *text, size_t at, const uint8_t *bytes, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		text[at++] = digits[bytes[i] >> 4];
+		text[at++] = digits[bytes[i] & 15];
+	}
+	return at;
+}
+
+size_t secrets_lines(struct secrets *s, const uint8_t random[static SECRET_RANDOM], char text[static SECRET_LINES_MAX])
+{
+	struct secret secret;
+	size_t at = 0;
+
+	for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+		size_t name = strlen(labels[i].name);
+
+		if (!secrets_find(s, labels[i].label, random, &secret))
+			continue;
+		memcpy(text + at, labels[i].name, name);
+		text[at + name] = ' ';
+		at = add_hex(text, at + name + 1, random, SECRET_RANDOM);
+		text[at++] = ' ';
+		at = add_hex(text, at, secret.bytes, secret.len);
+		text[at++] = '\n';
+	}
+	explicit_bzero(&secret, sizeof secret);
+	return at;
+}
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 /* A line may have been half written when it was read: it waits for its end. */

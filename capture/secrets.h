@@ -56,6 +56,9 @@ void secrets_text(struct secrets *s, struct span keylog_text);
 /* One that somebody worked out; an earlier one of this label and random gives way. */
 void secrets_add(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], const struct secret *secret);
 bool secrets_find(struct secrets *s, enum secret_label label, const uint8_t random[static SECRET_RANDOM], struct secret *out);
+/* Lines of a key log with all that is known for this random, into `text`; returns their length, 0 where none is known. */
+enum { SECRET_LINES_MAX = 6 * (40 + 2 * SECRET_RANDOM + 2 * SECRET_MAX) };
+size_t secrets_lines(struct secrets *s, const uint8_t random[static SECRET_RANDOM], char text[static SECRET_LINES_MAX]);
 /* May a secret still come after the packets it belongs to? (live, or the capture carries secrets of its own) */
 bool secrets_may_come(struct secrets *s);
 void secrets_set_may_come(struct secrets *s);

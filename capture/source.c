@@ -124,6 +124,11 @@ enum source_status source_next(struct source *s, struct packet_batch *b, struct 
 	return status;
 }
 
+bool source_can_again(const struct source *s)
+{
+	return s->origin.can_again != NULL && s->origin.can_again(s->origin.self);
+}
+
 bool source_again(struct source *s)
 {
 	struct source_counters first;

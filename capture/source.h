@@ -54,6 +54,8 @@ struct source_interface {
 	uint16_t link_type;
 	uint16_t file;
 	uint32_t snaplen;
+	const uint8_t *options;          /* what else the file says of it, as options of pcapng in little-endian order; NULL: nothing */
+	uint16_t options_len;
 };
 
 struct source_counters {
@@ -85,6 +87,7 @@ enum source_status source_next(struct source *s, struct packet_batch *b, struct 
  * is opened for it. source_files() and source_counters() go on saying what the first reading came to. False: a pipe or
  * an interface, which cannot. */
 bool source_again(struct source *s);
+bool source_can_again(const struct source *s);
 
 unsigned source_files(const struct source *s, const struct source_file **files);
 unsigned source_interfaces(const struct source *s, const struct source_interface **interfaces);

@@ -18,6 +18,20 @@ enum {
 
 /* ---- the table of interfaces ---- */
 
+/* `row` has the reader's; what is said is worth having, but no reason to stop. */
+static void keep_options(struct interface_table *t, struct source_interface *row)
+{
+	uint8_t *copy = row->options_len != 0 && t->option_bytes + row->options_len <= LIMIT_INTERFACE_OPTIONS ? malloc(row->options_len) : NULL;
+
+	if (copy != NULL) {
+		memcpy(copy, row->options, row->options_len);
+		t->option_bytes += row->options_len;
+	} else {
+		row->options_len = 0;
+	}
+	row->options = copy;
+}
+
 bool interface_add(struct interface_table *t, struct span name, struct source_interface row, uint16_t *index)
 {
 	if (t->n >= LIMIT_PCAPNG_INTERFACES)
@@ -35,6 +49,7 @@ bool interface_add(struct interface_table *t, struct span name, struct source_in
 	row.name = strndup((const char *)name.at, name.len);
 	if (row.name == NULL)
 		return false;
+	keep_options(t, &row);
 	*index = (uint16_t)t->n;
 	t->rows[t->n++] = row;
 	return true;
@@ -42,10 +57,12 @@ bool interface_add(struct interface_table *t, struct span name, struct source_in
 
 void interface_table_clear(struct interface_table *t)
 {
-	for (unsigned i = 0; i < t->n; i++)
+	for (unsigned i = 0; i < t->n; i++) {
 		free((void *)(uintptr_t)t->rows[i].name);
+		free((void *)(uintptr_t)t->rows[i].options);
+	}
 	free(t->rows);
-	*t = (struct interface_table){ NULL, 0, 0 };
+	*t = (struct interface_table){ .rows = NULL };
 }
 
 /* ---- faults ---- */

@@ -477,6 +477,7 @@ static struct told incident_told(struct correlation *c, const struct matter *m, 
 	fill_exchanges(c, &i, m, v, views, attempts);
 	steps_fill(&i, m, a);
 	steps_filter(&i, m, a);
+	flows_fill(&i, m, a);
 	told = incident_pack(&i, views, a);
 	c->store->out_of_memory += told.incident == NULL;
 	return told;

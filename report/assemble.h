@@ -42,5 +42,7 @@ struct told incident_pack(const struct incident *i, const struct exchange_view *
  * already. */
 void steps_fill(struct incident *i, const struct matter *m, struct arena *a);
 void steps_filter(struct incident *i, const struct matter *m, struct arena *a);
+/* flows.c: whose packets they are; after the steps. */
+void flows_fill(struct incident *i, const struct matter *m, struct arena *a);
 
 #endif

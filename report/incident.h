@@ -57,6 +57,9 @@ struct attempt {
 /* A step of the ladder: what passed between two of its columns (0 client, 1 gateway, 2… attempts in order). */
 struct step { struct mark at; uint8_t from, to; const char *label; bool decisive; bool lost; };
 
+/* A connection (ARP, DNS: two hosts) whose packets, from `first` to the incident's last, tell it. packet 0: since ever. */
+struct flow { struct endpoint end[2]; struct mark first; };
+
 struct words { const char *product, *text; };   /* what a gateway's log, or RFC 9209, calls it */
 
 struct incident {
@@ -95,6 +98,9 @@ struct incident {
 	uint32_t group;                         /* id */
 	const char *filter;                     /* Wireshark display filter for its packets */
 	bool     limited;                       /* a limit touched it */
+	struct flow *flows;
+	unsigned n_flows;
+	struct mark first, last;                /* of its own packets */
 };
 
 struct spread { const char *name; int64_t min_ns, median_ns, max_ns; };

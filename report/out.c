@@ -121,6 +121,23 @@ struct out *out_file(const char *path, bool force, struct err *e)
 	return NULL;
 }
 
+struct out *out_given(int fd, const char *path, int (*settle)(void *ctx), void *ctx)
+{
+	struct out *o = out_new(fd);
+
+	if (o != NULL) {
+		o->owned = true;
+		o->path = strdup(path);
+		o->temporary = strdup(path);
+		out_settled_by(o, settle, ctx);
+		if (o->path != NULL && o->temporary != NULL)
+			return o;
+		out_free(o);
+	}
+	close(fd);
+	return NULL;
+}
+
 /* A rename lasts only once its directory is on disk too. */
 static void sync_directory(const char *path)
 {
@@ -280,6 +297,12 @@ bool out_broken(const struct out *o)
 struct span out_written(const struct out *o)
 {
 	return span_of(o->memory, o->memory_used);
+}
+
+void out_discard(struct out *o)
+{
+	if (o->error == 0)
+		o->error = EPIPE;       /* as where nobody reads on */
 }
 
 enum err_code out_close(struct out *o, struct err *e)

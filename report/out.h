@@ -20,6 +20,9 @@ struct out *out_memory(void);
 /* Refuses an existing file unless `force`. A device or a pipe is written in place. */
 struct out *out_file(const char *path, bool force, struct err *e);
 
+/* A file that is open already and gets its name from `settle` (see below). NULL: no memory, and fd is closed. */
+struct out *out_given(int fd, const char *path, int (*settle)(void *ctx), void *ctx);
+
 void out_bytes(struct out *o, struct span s);
 void out_text(struct out *o, const char *text);
 void out_char(struct out *o, char c);
@@ -35,6 +38,9 @@ struct span out_written(const struct out *o);   /* memory: all of it so far */
 int out_settle(struct out *o, bool good);
 void out_settled_by(struct out *o, int (*settle)(void *ctx), void *ctx);
 bool out_is_temporary(const struct out *o);     /* a file that is not under its name yet */
+
+/* It will not be whole: out_close() removes it, and has nothing to complain of. */
+void out_discard(struct out *o);
 
 /* Flushes, commits and frees. ERR_OK also where the reader of a pipe went away. */
 enum err_code out_close(struct out *o, struct err *e);

@@ -112,6 +112,7 @@ static struct exchange_view *pack_all(struct packing *p, const struct incident *
 	pack_evidence(p, i, to);
 	pack_steps(p, i, to);
 	pack_words(p, i, to);
+	to->flows = PACK_LIST(p, i->flows, i->n_flows);
 	to->summary = pack_text(p, i->summary);
 	to->filter = pack_text(p, i->filter);
 	to->product = pack_text(p, i->product);

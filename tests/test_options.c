@@ -48,6 +48,22 @@ TEST(files_and_a_filter)
 	options_free(&o);
 }
 
+TEST(packets_are_written_of_saved_captures_alone)
+{
+	GOOD("-r a -w b.pcapng --write-each c --write-window 1.5s --no-secrets")
+	CHECK_STR(o.write, "b.pcapng");
+	CHECK_STR(o.write_each, "c");
+	CHECK_INT(o.write_window_ns, 1500 * NS_PER_MS);
+	CHECK_INT(o.no_secrets, true);
+	options_free(&o);
+	(void)refused("-i lo -w b.pcapng", "saved captures alone");
+	(void)refused("-w b.pcapng", "saved captures alone");
+	(void)refused("-r a --write-window 2s", "nothing is written");
+	(void)refused("-r a --no-secrets", "nothing is written");
+	(void)refused("-r a -w -", "wants the name of a file");
+	(void)refused("-r a -w b --write-window soon", "wants a time");
+}
+
 TEST(defaults_are_those_of_the_report)
 {
 	GOOD("-r a")
