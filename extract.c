@@ -156,39 +156,59 @@ static void write_packet(void *ctx, const struct take *t)
 		p->no_memory = true;
 }
 
-static void take_batch(struct pass *p, struct ip_decoder *ip, const struct packet_batch *b)
+static void take_packet(struct pass *p, const struct packet_ends *ends)
+{
+	p->ends = ends;
+	excerpt_packet(p->excerpt, p->packet, ends, write_packet, p);
+}
+
+static void hear_packet(struct pass *p, const struct packet_ends *ends)
+{
+	excerpt_hear(p->excerpt, p->packet, ends);
+}
+
+typedef void packet_fn(struct pass *p, const struct packet_ends *ends);
+
+static void each_of(struct pass *p, struct ip_decoder *ip, const struct packet_batch *b, packet_fn *fn)
 {
 	struct packet_ends ends;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		p->packet = &b->packets[i];
-		if (p->packet->filtered)
-			continue;
-		p->ends = packet_ends(ip, p->packet, &ends) ? &ends : NULL;
-		excerpt_packet(p->excerpt, p->packet, p->ends, write_packet, p);
+		if (!p->packet->filtered)
+			fn(p, packet_ends(ip, p->packet, &ends) ? &ends : NULL);
 	}
 }
 
-static enum err_code read_again(struct pass *p, struct err *e)
+/* Up to packet `last`, or until no more is wanted. */
+static enum err_code read_again(struct pass *p, packet_fn *fn, uint64_t last, struct err *e)
 {
 	struct ip_decoder *ip = ip_decoder_new();
 	struct packet_batch batch = { 0 };
 	struct err told = { 0 };                /* the first reading has told of it */
+	bool more = ip != NULL && source_again(p->job->source);
 
-	if (ip == NULL || !source_again(p->job->source)) {
-		ip_decoder_free(ip);
-		return err_set(e, ERR_READ, "-w: the capture cannot be read again");
-	}
-	while (!*p->job->stop && source_next(p->job->source, &batch, &told) == SOURCE_PACKETS) {
-		take_batch(p, ip, &batch);
-		if (batch.n > 0 && excerpt_over(p->excerpt, &batch.packets[0]))
-			break;
+	if (!more)
+		(void)err_set(e, ERR_READ, "-w: the capture cannot be read again");
+	while (more && !*p->job->stop && source_next(p->job->source, &batch, &told) == SOURCE_PACKETS) {
+		each_of(p, ip, &batch, fn);
+		more = batch.n == 0 || (batch.packets[0].number <= last && !excerpt_over(p->excerpt, &batch.packets[0]));
 	}
 	batch_clear(&batch);
 	ip_decoder_free(ip);
 	if (*p->job->stop)
 		return err_set(e, ERR_READ, "-w: interrupted before the packets were written");
-	return p->no_memory ? err_set(e, ERR_MEMORY, "-w: no memory to write packets") : ERR_OK;
+	return p->no_memory ? err_set(e, ERR_MEMORY, "-w: no memory to write packets") : e->code;
+}
+
+static enum err_code write_parts(struct pass *p, struct err *e)
+{
+	uint64_t last;
+
+	if (excerpt_asks(p->excerpt, &last) && read_again(p, hear_packet, last, e) != ERR_OK)
+		return e->code;
+	excerpt_ready(p->excerpt);
+	return read_again(p, take_packet, UINT64_MAX, e);
 }
 
 static enum err_code run_pass(struct extract *x, const struct extract_job *j, const struct excerpt_options *options, unsigned *n, struct err *e)
@@ -199,7 +219,7 @@ static enum err_code run_pass(struct extract *x, const struct extract_job *j, co
 	if (p.excerpt == NULL)
 		return err_set(e, ERR_MEMORY, "-w: no memory to find packets again");
 	if (begin_parts(&p, options->each, e) == ERR_OK && p.n > 0)
-		(void)read_again(&p, e);
+		(void)write_parts(&p, e);
 	*n = p.n;
 	return end_parts(&p, e);
 }

@@ -372,6 +372,8 @@ static void take_verdict(struct incident *i, struct verdict *v)
 	i->n_advice = v->n_advice;
 	i->equivalents = v->equivalents;
 	i->n_equivalents = v->n_equivalents;
+	memcpy(i->witnesses, v->witnesses, sizeof i->witnesses);
+	i->n_witnesses = v->n_witnesses;
 }
 
 static void fill_request(struct incident *i, const struct matter *m)
@@ -407,6 +409,16 @@ static void fill_gateway(struct correlation *c, struct incident *i, const struct
 	}
 	memcpy(i->path, m->path, sizeof i->path);
 	i->n_path = m->n_path;
+}
+
+/* That nothing was tried says something of a gateway that tries elsewhere: one of its pairs shows it. */
+static void fill_witnesses(struct correlation *c, struct incident *i, const struct matter *m)
+{
+	const struct mark *pair = m->gateway != NO_GATEWAY ? c->roles->gateways[m->gateway].pair : NULL;
+
+	for (int side = CLIENT; pair != NULL && m->n_trials == 0 && side <= SERVER && i->n_witnesses < WITNESSES_MAX; side++)
+		if (pair[side].packet != 0)
+			i->witnesses[i->n_witnesses++] = pair[side];
 }
 
 static void fill_upstream(struct incident *i, const struct matter *m, const struct verdict *v)
@@ -473,6 +485,7 @@ static struct told incident_told(struct correlation *c, const struct matter *m, 
 	fill_request(&i, m);
 	fill_gateway(c, &i, m, file->model);
 	fill_upstream(&i, m, v);
+	fill_witnesses(c, &i, m);
 	i.limited = is_limited(m);
 	fill_exchanges(c, &i, m, v, views, attempts);
 	steps_fill(&i, m, a);

@@ -22,6 +22,8 @@ struct stretch {
 
 struct cited { uint64_t packet; const struct incident *incident; const char *text; uint16_t output; };
 
+struct asked { struct mark at; uint16_t output; };
+
 struct excerpt {
 	const struct incident *outputs[EXCERPT_OUTPUTS_MAX];
 	unsigned n_outputs;
@@ -29,6 +31,8 @@ struct excerpt {
 	size_t n, room;
 	struct cited *cited;            /* by packet, then by output */
 	size_t n_cited, room_cited, next_cited;
+	struct asked *asked;            /* packets of witnesses, in order */
+	size_t n_asked, room_asked, next_asked;
 	uint64_t last;
 	int64_t until_ns;
 	struct take take;
@@ -76,6 +80,17 @@ static bool add_cited(struct excerpt *x, const struct cited *c)
 	return good;
 }
 
+static bool add_asked(struct excerpt *x, struct mark at, unsigned output)
+{
+	void *rows = x->asked;
+	bool good = grow(&rows, &x->room_asked, x->n_asked, sizeof *x->asked);
+
+	x->asked = rows;
+	if (good)
+		x->asked[x->n_asked++] = (struct asked){ at, (uint16_t)output };
+	return good;
+}
+
 static bool add_host(struct excerpt *x, const struct stretch *of, const uint8_t *address)
 {
 	struct stretch s = *of;
@@ -114,6 +129,8 @@ static bool add_incident(struct excerpt *x, const struct incident *i, unsigned o
 	for (unsigned e = 0; e < i->n_evidence && good; e++)
 		if (i->evidence[e].at.packet != 0)
 			good = add_cited(x, &(struct cited){ i->evidence[e].at.packet, i, i->evidence[e].text, (uint16_t)output });
+	for (unsigned w = 0; w < i->n_witnesses && good; w++)
+		good = add_asked(x, i->witnesses[w], output);
 	return good;
 }
 
@@ -181,6 +198,13 @@ static void join_stretches(struct excerpt *x)
 	x->n = n;
 }
 
+static int compare_asked(const void *a, const void *b)
+{
+	const struct asked *x = a, *y = b;
+
+	return (x->at.packet > y->at.packet) - (x->at.packet < y->at.packet);
+}
+
 struct excerpt *excerpt_new(const struct report *r, const struct excerpt_options *o)
 {
 	struct excerpt *x = calloc(1, sizeof *x);
@@ -189,12 +213,38 @@ struct excerpt *excerpt_new(const struct report *r, const struct excerpt_options
 		excerpt_free(x);
 		return NULL;
 	}
+	if (x->n_cited > 0)
+		qsort(x->cited, x->n_cited, sizeof *x->cited, compare_cited);
+	if (x->n_asked > 0)
+		qsort(x->asked, x->n_asked, sizeof *x->asked, compare_asked);
+	return x;
+}
+
+bool excerpt_asks(const struct excerpt *x, uint64_t *last)
+{
+	*last = x->n_asked > 0 ? x->asked[x->n_asked - 1].at.packet : 0;
+	return x->n_asked > 0;
+}
+
+void excerpt_hear(struct excerpt *x, const struct packet *p, const struct packet_ends *e)
+{
+	for (; x->next_asked < x->n_asked && x->asked[x->next_asked].at.packet <= p->number; x->next_asked++) {
+		const struct asked *a = &x->asked[x->next_asked];
+		struct stretch s = { .output = a->output, .first = p->number, .last = p->number, .from_ns = p->time_ns - SOON_NS,
+		                     .until_ns = later(p->time_ns, SOON_NS) };
+
+		if (a->at.packet != p->number || e == NULL)
+			continue;
+		s.tuple = e->tuple;
+		(void)add_stretch(x, &s);       /* without it all but the verdict is there */
+	}
+}
+
+void excerpt_ready(struct excerpt *x)
+{
 	if (x->n > 0)
 		qsort(x->stretches, x->n, sizeof *x->stretches, compare_stretches);
 	join_stretches(x);
-	if (x->n_cited > 0)
-		qsort(x->cited, x->n_cited, sizeof *x->cited, compare_cited);
-	return x;
 }
 
 void excerpt_free(struct excerpt *x)
@@ -203,6 +253,7 @@ void excerpt_free(struct excerpt *x)
 		return;
 	free(x->stretches);
 	free(x->cited);
+	free(x->asked);
 	free(x);
 }
 
@@ -319,7 +370,7 @@ void excerpt_packet(struct excerpt *x, const struct packet *p, const struct pack
 
 bool excerpt_over(const struct excerpt *x, const struct packet *p)
 {
-	return p->number > x->last && p->time_ns > x->until_ns;
+	return p->number > x->last && p->time_ns > x->until_ns && x->next_asked == x->n_asked;
 }
 
 /* ---- the section's comment ----------------------------------------------------------------- */

@@ -1,13 +1,16 @@
 /* excerpt.h - which packets tell the report's incidents, and what is to be said of each: for who writes them out (-w)
  *
  *     struct excerpt *x = excerpt_new(report, &options);
+ *     if (excerpt_asks(x)) for each packet of the capture, in order:
+ *             excerpt_hear(x, &packet, &ends);        whose are the packets of witnesses?
+ *     excerpt_ready(x);
  *     for each packet of the capture, in order:
  *             n = excerpt_packet(x, &packet, &ends, takes);   goes to these outputs, with these comments
  *     excerpt_over(x, &packet)                                none that comes after it is wanted
  *     excerpt_free(x);
  *
- * An incident's packets are those of its connections (flows.c), what tells of their hosts meanwhile (ICMP, ARP, DNS), and
- * those that its evidence names. No more is held than a few numbers for each of them, and work is linear in packets.
+ * An incident's packets are those of its connections (flows.c), what tells of their hosts meanwhile (ICMP, ARP, DNS),
+ * those that its evidence names, and of connections that its verdict rests on besides what lies around the packet that does. No more is held than a few numbers for each of them, and work is linear in packets.
  */
 #ifndef WHY502_EXCERPT_H
 #define WHY502_EXCERPT_H
@@ -35,6 +38,10 @@ struct take {
 
 struct excerpt *excerpt_new(const struct report *r, const struct excerpt_options *o);   /* NULL: no memory */
 void excerpt_free(struct excerpt *x);
+
+bool excerpt_asks(const struct excerpt *x, uint64_t *last);     /* up to this packet */
+void excerpt_hear(struct excerpt *x, const struct packet *p, const struct packet_ends *e);
+void excerpt_ready(struct excerpt *x);
 
 unsigned excerpt_outputs(const struct excerpt *x);
 /* Of output `n`, where each incident has its own. */

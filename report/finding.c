@@ -75,6 +75,12 @@ void note(struct finding *f, struct mark at, const char *format, ...)
 	va_end(args);
 }
 
+void witness(struct finding *f, struct mark at)
+{
+	if (f->arena != NULL && happened(at) && f->v->n_witnesses < WITNESSES_MAX)
+		f->v->witnesses[f->v->n_witnesses++] = at;
+}
+
 void say(struct finding *f, const char *format, ...)
 {
 	va_list args;

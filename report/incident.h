@@ -59,6 +59,7 @@ struct step { struct mark at; uint8_t from, to; const char *label; bool decisive
 
 /* A connection (ARP, DNS: two hosts) whose packets, from `first` to the incident's last, tell it. packet 0: since ever. */
 struct flow { struct endpoint end[2]; struct mark first; };
+enum { WITNESSES_MAX = 4 };
 
 struct words { const char *product, *text; };   /* what a gateway's log, or RFC 9209, calls it */
 
@@ -101,6 +102,8 @@ struct incident {
 	struct flow *flows;
 	unsigned n_flows;
 	struct mark first, last;                /* of its own packets */
+	struct mark witnesses[WITNESSES_MAX];   /* packets of other connections, which the verdict rests on too */
+	unsigned n_witnesses;
 };
 
 struct spread { const char *name; int64_t min_ns, median_ns, max_ns; };

@@ -19,6 +19,7 @@ enum {
 struct sight { /* an exchange, healthy or not, as pairing sees it */
 	int64_t begin_ns, end_ns;
 	uint64_t tail;
+	struct mark request;
 	const struct endpoint *end; /* [2] */
 	uint32_t conn;
 	uint16_t status;
@@ -49,9 +50,22 @@ static bool around(const struct sight *c, const struct sight *u, int64_t slack_n
 	       (c->method == u->method || (c->method == METHOD_HEAD && u->method == METHOD_GET));
 }
 
-static void add_pair(struct roles *r, struct edge *e, const struct endpoint *front)
+static void remember_pair(struct roles *r, const struct edge *e)
+{
+	struct gateway *g = e->parent != NO_GATEWAY ? &r->gateways[e->parent] : NULL;
+
+	if (g != NULL && g->pair[CLIENT].packet == 0)
+		memcpy(g->pair, e->pair, sizeof g->pair);
+}
+
+static void add_pair(struct roles *r, struct edge *e, const struct endpoint *front, struct mark asked, struct mark tried)
 {
 	r->news++;
+	if (e->pair[CLIENT].packet == 0) {
+		e->pair[CLIENT] = asked;
+		e->pair[SERVER] = tried;
+	}
+	remember_pair(r, e);
 	for (unsigned i = 0; i < 4; i++) {
 		if (e->fronts[i].pairs == 0)
 			e->fronts[i].front = *front;
@@ -103,7 +117,7 @@ static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
 		e = c != NULL ? roles_edge(r, &u->end[CLIENT], &u->end[SERVER]) : NULL;
 		if (e == NULL)
 			continue;
-		add_pair(r, e, &c->end[SERVER]);
+		add_pair(r, e, &c->end[SERVER], c->request, u->request);
 		if (u->kept != NULL)
 			u->kept->paired = true;
 	}
@@ -111,8 +125,8 @@ static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
 
 static struct sight sight_of_brief(const struct brief_fact *f, bool fresh)
 {
-	return (struct sight){ f->request.time_ns, f->response.time_ns, f->tail_hash, f->end,
-			       f->head.conn,       f->status,           f->method,    fresh,       NULL };
+	return (struct sight){ f->request.time_ns, f->response.time_ns, f->tail_hash, f->request, f->end,
+			       f->head.conn,       f->status,           f->method,    fresh,      NULL };
 }
 
 static struct sight sight_of_kept(struct kept *k)
@@ -124,6 +138,7 @@ static struct sight sight_of_kept(struct kept *k)
 	return (struct sight){ f->x.request.first.time_ns,
 			       end.packet != 0 ? end.time_ns : k->begin.time_ns,
 			       f->x.tail_hash,
+			       f->x.request.first,
 			       f->conn.end,
 			       k->fact->conn,
 			       f->x.status,
@@ -142,10 +157,10 @@ static bool is_failed_connect(const struct kept *k)
 					     f->conn.side[SERVER].syn.packet == 0);
 }
 
-/* Every failed request around it, if all are one front's; NULL: none, or several fronts'. */
-static const struct endpoint *front_around(const struct store *s, const struct kept *u)
+/* A failed request around it, if all that are are one front's; NULL: none, or several fronts'. */
+static const struct kept *front_around(const struct store *s, const struct kept *u)
 {
-	const struct endpoint *front = NULL;
+	const struct kept *front = NULL;
 
 	for (const struct kept *c = s->lists[LIST_MAIN].oldest; c != NULL; c = c->newer) {
 		const struct exchange_fact *f = (const void *)c->fact;
@@ -156,9 +171,9 @@ static const struct endpoint *front_around(const struct store *s, const struct k
 		    f->x.response.first.time_ns < u->begin.time_ns ||
 		    address_equal(c->end[CLIENT].address, u->end[CLIENT].address))
 			continue;
-		if (front != NULL && !endpoint_equal(front, &c->end[SERVER]))
+		if (front != NULL && !endpoint_equal(&front->end[SERVER], &c->end[SERVER]))
 			return NULL;
-		front = &c->end[SERVER];
+		front = c;
 	}
 	return front;
 }
@@ -167,7 +182,7 @@ static void pair_failed_connects(struct roles *r, struct store *s)
 {
 	for (int list = LIST_MAIN; list <= LIST_STRANGERS; list++)
 		for (struct kept *u = s->lists[list].oldest; u != NULL; u = u->newer) {
-			const struct endpoint *front;
+			const struct kept *front;
 			struct edge *e;
 
 			if (!is_failed_connect(u) || u->paired)
@@ -176,8 +191,8 @@ static void pair_failed_connects(struct roles *r, struct store *s)
 			if (e == NULL || e->parent != NO_GATEWAY || e->requests != 0)
 				continue;
 			front = front_around(s, u);
-			if (front != NULL && !endpoint_equal(front, &u->end[SERVER])) {
-				add_pair(r, e, front);
+			if (front != NULL && !endpoint_equal(&front->end[SERVER], &u->end[SERVER])) {
+				add_pair(r, e, &front->end[SERVER], front->begin, u->begin);
 				u->paired = true;
 			}
 		}
@@ -256,6 +271,7 @@ static void claim(struct roles *r, struct gateway *g, struct edge *e)
 
 	e->parent = (int16_t)(g - r->gateways);
 	g->reaches = true;
+	remember_pair(r, e);
 	if (s != NULL)
 		s->is_upstream = true;
 }

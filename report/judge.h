@@ -68,6 +68,7 @@ struct verdict {
 	struct detail details[24]; unsigned n_details;
 	const char **advice; unsigned n_advice;
 	struct words *equivalents; unsigned n_equivalents;
+	struct mark witnesses[WITNESSES_MAX]; unsigned n_witnesses;
 	uint16_t predicted_status;              /* from the gateway's model; 0: it closes silently */
 	uint8_t  predicted_symptom;             /* enum symptom */
 	bool     retried;                       /* one-sided: its model would try again, so this is no incident by itself */

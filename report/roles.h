@@ -70,6 +70,7 @@ struct edge { /* an address asks an endpoint */
 	} fronts[4];                       /* candidates */
 	struct check checks[4];            /* first requests of connections, by target */
 	bool unplaced;                     /* asked by a gateway beyond GATEWAYS_MAX */
+	struct mark pair[2];               /* the first of them: its requests, at the front and here */
 	bool gateway_signs;                /* its requests carry what gateways add */
 	const struct gateway_model *model; /* of who asks: by what it added */
 };
@@ -84,6 +85,7 @@ struct gateway {
 	bool plain, encrypted; /* what of its fronts can be read */
 	bool reaches;          /* it reached upstreams, or tried to */
 	uint64_t pairs;        /* like pairs seen */
+	struct mark pair[2];   /* one of them: its requests; packet 0: none */
 	const struct gateway_model *model;
 	bool model_told;     /* by -g */
 	bool model_answered; /* by an answer of its own, which outweighs what its requests look like

@@ -61,6 +61,7 @@ typedef bool rule_fn(const struct look *l, struct finding *f);
 
 /* What a rule leaves. */
 void note(struct finding *f, struct mark at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void witness(struct finding *f, struct mark at);        /* of another connection: without it the verdict would be another */
 void say(struct finding *f, const char *format, ...) __attribute__((format(printf, 2, 3)));    /* the summary */
 void at_most(struct finding *f, enum confidence c);
 void blame(struct finding *f, enum fault who);

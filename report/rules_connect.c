@@ -290,6 +290,8 @@ static bool syn_dropped(const struct look *l, struct finding *f)
 		     q.acked_unanswered != 0 ? "acknowledged, not answered" : "never acknowledged");
 	else
 		note(f, when, "another connection to the same listener, answered: it is up");
+	witness(f, queued ? q.unserved : when);
+	witness(f, q.dropped);
 	note_answer(l, f);
 	detail_count(f, "syns", syn_count(l));
 	detail_count(f, "admitted_unanswered", q.acked_unanswered);
@@ -314,6 +316,7 @@ static bool never_taken(const struct look *l, struct finding *f)
 	note_request(l, f);
 	note(f, l->gw->last_resend, "sent again %u times, never acknowledged", l->gw->resends_unacked);
 	note(f, q.unserved, "a connection to the same listener, opened within a second of this one, whose request was acknowledged");
+	witness(f, q.unserved);
 	note_answer(l, f);
 	detail_count(f, "unacknowledged", q.unacked);
 	detail_count(f, "admitted_unanswered", q.acked_unanswered);
@@ -336,6 +339,7 @@ static bool died_in_queue(const struct look *l, struct finding *f)
 	note_request(l, f);
 	note(f, l->x->request_acked, "acknowledged by the kernel of %s", l->upstream);
 	note(f, q.dropped, "meanwhile a SYN to the same listener was dropped: its queue was full");
+	witness(f, q.dropped);
 	note(f, l->end, "%s reset the connection, never having read the request", l->upstream);
 	note_answer(l, f);
 	detail_count(f, "syns_dropped", q.syn_dropped);

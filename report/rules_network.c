@@ -125,6 +125,7 @@ bool rule_idle_connection_lost(const struct look *l, struct finding *f)
 	note_request(l, f);
 	note(f, l->gw->last_resend, "sent again %u times after %s idle: no acknowledgement, no RST", l->gw->resends_unacked, time_text(x->idle_ns, idle));
 	note(f, x->request.first, "no plain loss: another connection to %s was answered meanwhile, in packet %" PRIu64, l->upstream, when.packet);
+	witness(f, when);
 	note_answer(l, f);
 	detail_seconds(f, "idle_s", x->idle_ns);
 	detail_seconds(f, "waited_s", waited_ns(l, x->request.first));

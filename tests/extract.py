@@ -18,7 +18,7 @@ from tap import Tap
 
 BLOCK_INTERFACE, BLOCK_PACKET, BLOCK_SECRETS, BLOCK_SECTION = 1, 6, 10, 0x0a0d0d0a
 COMMENT, IF_TSRESOL, IF_TSOFFSET = 1, 9, 14
-EVERY = 8
+EVERY = 12
 Packet = collections.namedtuple("Packet", "ns bytes wire link comments")
 
 
