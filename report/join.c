@@ -14,6 +14,10 @@ enum {
 	SLACK_MS = 2    /* two interfaces may be told out of order by this */
 };
 
+/* Sorting all that is kept costs more than all the rest: with much traffic it is done for thousands of new exchanges at
+ * once, since roles are plain from the first few. */
+enum { PAIR_ALWAYS = 2048, PAIR_FRESH = 8192 };
+
 /* ---- like pairs --------------------------------------------------------------------------- */
 
 struct sight { /* an exchange, healthy or not, as pairing sees it */
@@ -26,6 +30,7 @@ struct sight { /* an exchange, healthy or not, as pairing sees it */
 	uint8_t method;
 	bool fresh;        /* not paired before */
 	struct kept *kept; /* NULL: a brief */
+	const struct sight *inner; /* what it lies around and was answered with */
 };
 
 static int compare_sights(const void *a, const void *b)
@@ -39,6 +44,13 @@ static int compare_sights(const void *a, const void *b)
 	return (x->conn > y->conn) - (x->conn < y->conn);
 }
 
+/* It has its answer from elsewhere: another host's try within it is of another request, or was made before. */
+static bool may_hold(const struct sight *c, const struct sight *u, int64_t slack_ns)
+{
+	return c->inner == NULL || address_equal(c->inner->end[CLIENT].address, u->end[CLIENT].address) ||
+	       u->end_ns <= c->inner->begin_ns + slack_ns;
+}
+
 /* Does this one lie around that one, and are they one request? */
 static bool around(const struct sight *c, const struct sight *u, int64_t slack_ns)
 {
@@ -47,7 +59,8 @@ static bool around(const struct sight *c, const struct sight *u, int64_t slack_n
 	       u->begin_ns - c->begin_ns < PAIR_GAP_S * NS_PER_S &&
 	       !endpoint_equal(&c->end[SERVER], &u->end[SERVER]) &&
 	       (c->status == u->status || u->status == 0 || c->status >= 500) &&
-	       (c->method == u->method || (c->method == METHOD_HEAD && u->method == METHOD_GET));
+	       (c->method == u->method || (c->method == METHOD_HEAD && u->method == METHOD_GET)) &&
+	       may_hold(c, u, slack_ns);
 }
 
 static void remember_pair(struct roles *r, const struct edge *e)
@@ -76,7 +89,7 @@ static void add_pair(struct roles *r, struct edge *e, const struct endpoint *fro
 	}
 }
 
-static const struct sight *around_before(const struct sight *sights, size_t i, int64_t slack_ns)
+static struct sight *around_before(struct sight *sights, size_t i, int64_t slack_ns)
 {
 	const struct sight *u = &sights[i];
 
@@ -87,7 +100,7 @@ static const struct sight *around_before(const struct sight *sights, size_t i, i
 	return NULL;
 }
 
-static const struct sight *around_after(const struct sight *sights, size_t n, size_t i,
+static struct sight *around_after(struct sight *sights, size_t n, size_t i,
 					int64_t slack_ns)
 {
 	const struct sight *u = &sights[i];
@@ -101,32 +114,50 @@ static const struct sight *around_after(const struct sight *sights, size_t n, si
 }
 
 /* The tap on the clients' side may be a little late or early: then the longer of the two is around. */
-static void pair_sights(struct roles *r, const struct sight *sights, size_t n)
+static struct sight *find_around(struct sight *sights, size_t n, size_t i)
 {
 	const int64_t slack_ns = SLACK_MS * NS_PER_MS;
+	struct sight *c = around_before(sights, i, 0);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct sight *u = &sights[i], *c;
-		struct edge *e;
+	c = c != NULL ? c : around_before(sights, i, slack_ns);
+	return c != NULL ? c : around_after(sights, n, i, slack_ns);
+}
 
-		if (!u->fresh)
-			continue;
-		c = around_before(sights, i, 0);
-		c = c != NULL ? c : around_before(sights, i, slack_ns);
-		c = c != NULL ? c : around_after(sights, n, i, slack_ns);
-		e = c != NULL ? roles_edge(r, &u->end[CLIENT], &u->end[SERVER]) : NULL;
-		if (e == NULL)
-			continue;
-		add_pair(r, e, &c->end[SERVER], c->request, u->request);
-		if (u->kept != NULL)
-			u->kept->paired = true;
-	}
+static void pair_sight(struct roles *r, const struct sight *u, const struct sight *c)
+{
+	struct edge *e = roles_edge(r, &u->end[CLIENT], &u->end[SERVER]);
+
+	if (e == NULL)
+		return;
+	add_pair(r, e, &c->end[SERVER], c->request, u->request);
+	if (u->kept != NULL)
+		u->kept->paired = true;
+}
+
+/* Those with an answer first: what is left then is nobody's, or was tried before. */
+static void pair_sights(struct roles *r, struct sight *sights, size_t n)
+{
+	bool few = n <= PAIR_ALWAYS;
+
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < n; i++) {
+			const struct sight *u = &sights[i];
+			struct sight *c = (u->status == 0) == (pass == 1) && (few || u->fresh) ? find_around(sights, n, i) : NULL;
+
+			if (c == NULL)
+				continue;
+			if (u->fresh)
+				pair_sight(r, u, c);
+			if (c->inner == NULL && u->status != 0 && u->status == c->status)
+				c->inner = u;
+		}
 }
 
 static struct sight sight_of_brief(const struct brief_fact *f, bool fresh)
 {
 	return (struct sight){ f->request.time_ns, f->response.time_ns, f->tail_hash, f->request, f->end,
-			       f->head.conn,       f->status,           f->method,    fresh,      NULL };
+			       f->head.conn,       f->status,           f->method,    fresh,      NULL,
+			       NULL };
 }
 
 static struct sight sight_of_kept(struct kept *k)
@@ -144,7 +175,8 @@ static struct sight sight_of_kept(struct kept *k)
 			       f->x.status,
 			       f->x.method,
 			       fresh,
-			       k };
+			       k,
+			       NULL };
 }
 
 /* ---- a failed connection within a failed request ------------------------------------------ */
@@ -470,10 +502,6 @@ bool roles_due(const struct roles *r, const struct store *s)
 {
 	return s->n_briefs >= r->infer_next;
 }
-
-/* Sorting all that is kept costs more than all the rest: with much traffic it is done for thousands of new exchanges at
- * once, since roles are plain from the first few. */
-enum { PAIR_ALWAYS = 2048, PAIR_FRESH = 8192 };
 
 static void pair_exchanges(struct roles *r, struct store *s, bool briefs)
 {
