@@ -11,6 +11,7 @@ enum {
 	LOOK_BACK = 48, /* requests with one target that began before: candidates for the one around
 			   it */
 	PAIR_GAP_S = 5, /* a gateway passes a request on within this */
+	SOON_MS = 100,   /* a gateway connects within this, or its request is as likely another's */
 	SLACK_MS = 2    /* two interfaces may be told out of order by this */
 };
 
@@ -199,6 +200,7 @@ static const struct kept *front_around(const struct store *s, const struct kept 
 
 		if (c->fact->kind != FACT_EXCHANGE ||
 		    f->x.request.first.time_ns > u->begin.time_ns + SLACK_MS * NS_PER_MS ||
+		    f->x.request.last.time_ns < u->begin.time_ns - SOON_MS * NS_PER_MS ||
 		    f->x.response.first.packet == 0 || f->x.status < 500 ||
 		    f->x.response.first.time_ns < u->begin.time_ns ||
 		    address_equal(c->end[CLIENT].address, u->end[CLIENT].address))
