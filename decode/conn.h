@@ -1,6 +1,6 @@
 /* conn.h - a TCP connection while it is tracked (for decode/ itself: decoder, tcp, stream, exchange)
  *
- * Three sizes. `struct half`: a SYN without an answer, or whose SYN-ACK was not acknowledged. `struct conn`: what
+ * Three sizes. `struct half` (half.h): a SYN without an answer, or whose SYN-ACK was not acknowledged. `struct conn`: what
  * an idle connection keeps, 232 bytes. `struct detail`: everything a verdict can rest on; it is there from the first
  * packet after a pause until 200 ms after all that was open ended well (conn_rest()), or to the end where
  * anything went wrong.
@@ -21,24 +21,6 @@
 struct decoder;
 
 #define NO_INDEX UINT32_MAX
-
-enum { SYN_ACK_OPTIONS = 40 };          /* the most that a TCP header has. RFC 9293 3.1 */
-
-struct half {                           /* a SYN, and the SYN-ACK that nobody has acknowledged yet */
-	struct tuple tuple;
-	struct mark first, last;
-	struct icmp_note icmp;
-	struct mark answered, answered_last;    /* by SYN-ACKs */
-	uint32_t answer_seq;
-	uint16_t answer_window, answer_ip_id, answers, answer_tap;
-	uint8_t  answer_ttl, answer_options_len, answer_options[SYN_ACK_OPTIONS];
-	uint32_t isn, id, index, generation;
-	uint32_t older, newer;          /* of its list, by the time of its SYN */
-	uint32_t hash_low;
-	uint16_t syns, window, mss, ip_id, tap;
-	uint8_t  from, ttl, window_scale;
-	bool     used, sack, timestamps, stranger, copies;
-};
 
 /* A segment that came before one of its predecessors. Without bytes where the stream will skip them. */
 struct waiting_segment {

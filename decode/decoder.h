@@ -11,6 +11,7 @@
 #include "conn.h"
 #include "decode.h"
 #include "foreign.h"
+#include "half.h"
 #include "left_out.h"
 #include "table.h"
 
@@ -25,15 +26,6 @@ enum timer { TIMER_SETTLE, TIMER_WAITING, TIMER_CONN_WAITING, TIMER_CLOSE, TIMER
 /* Armed by a packet; what a timer arms when it fires is of the packet that armed that one. */
 struct timer_entry { int64_t due_ns; uint64_t armed_by; void *what; uint32_t generation, nth; };
 struct timer_queue { struct timer_entry *entries; size_t first, n, size; };
-
-/* SYNs without an answer, oldest first: apart those from addresses that never completed a handshake, since anybody can
- * make them up. */
-enum half_list { HALF_KNOWN, HALF_STRANGER, HALF_LISTS };
-struct halves { uint32_t oldest[HALF_LISTS], newest[HALF_LISTS]; };
-
-/* Addresses that took part in a completed handshake, the latest of each set. */
-enum { MET_SETS = 4096, MET_WAYS = 4 };
-struct met { struct hash_key key; uint64_t address[MET_SETS][MET_WAYS]; };
 
 struct exchange_slot { struct exchange x; uint32_t index, generation; bool used; };
 
@@ -93,6 +85,8 @@ void decoder_conn_fact(struct decoder *d, struct conn *c, enum conn_why why, boo
 void decoder_arm(struct decoder *d, enum timer timer, void *what, uint32_t generation);
 void decoder_arm_rest(struct decoder *d, struct conn *c);        /* it may go to rest once nothing has come for a while */
 void decoder_limit(struct decoder *d, const char *name);
+uint32_t decoder_id_of(struct decoder *d, const struct segment *s);     /* of a conversation that this segment opens */
+void decoder_id_give(struct decoder *d, uint32_t id);
 void *decoder_alloc(struct decoder *d, size_t size);
 void decoder_release(struct decoder *d, void *p, size_t size);
 
