@@ -6,7 +6,8 @@
 BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libpcap-dev libnghttp2-dev libssl-dev zlib1g-dev
 libzstd-dev liblz4-dev libseccomp-dev"
 # shellcheck disable=SC2034
-TEST_PACKAGES="python3 python3-jsonschema python3-prometheus-client cmark-gfm tshark iproute2 nginx-light haproxy apache2 varnish"
+TEST_PACKAGES="python3 python3-jsonschema python3-prometheus-client cmark-gfm tshark iproute2 nginx-light haproxy apache2 varnish
+php-fpm uwsgi-core uwsgi-plugin-python3"
 # For tests/html.sh; from npm, below variants/node.
 # shellcheck disable=SC2034
 BROWSER_PACKAGES="chromium"

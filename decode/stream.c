@@ -23,6 +23,9 @@ static const struct protocol *protocol_of(unsigned speaks)
 	case SPEAKS_HTTP1: return &http1_protocol;
 	case SPEAKS_HTTP2: return &http2_protocol;
 	case SPEAKS_TLS:   return &tls_protocol;
+	case SPEAKS_FOREIGN_FIRST + FOREIGN_FASTCGI: return &fastcgi_protocol;
+	case SPEAKS_FOREIGN_FIRST + FOREIGN_UWSGI:   return &uwsgi_protocol;
+	case SPEAKS_FOREIGN_FIRST + FOREIGN_SCGI:    return &scgi_protocol;
 	default:           return NULL;
 	}
 }

@@ -185,13 +185,36 @@ static bool fill(const struct look *l, const struct verdict *v, const char *temp
 	return true;
 }
 
+/* nginx's fastcgi_read_timeout is its proxy_read_timeout for another kind of upstream (ngx_http_fastcgi_module, _uwsgi_, _scgi_). */
+static const char *other_module(const struct look *l)
+{
+	static const char *const modules[] = { "fastcgi", "uwsgi", "scgi" };
+	const char *speaks = l->conn != NULL && l->c->model->module != NULL ? speaks_name(l->conn->speaks[CLIENT]) : "";
+
+	for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
+		if (strcmp(speaks, modules[i]) == 0)
+			return modules[i];
+	return NULL;
+}
+
+static void name_module(const char *text, const char *module, const char *other, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (const char *at; (at = strstr(text, module)) != NULL && n < size; text = at + strlen(module))
+		n += (size_t)snprintf(out + n, size - n, "%.*s%s_", (int)(at - text), text, other);
+	if (n < size)
+		(void)snprintf(out + n, size - n, "%s", text);
+}
+
 static void add_advice(const struct look *l, struct finding *f, const char *template)
 {
 	struct verdict *v = f->v;
-	char text[512];
+	char filled[512], text[640];
 
-	if (v->n_advice >= ADVICE_MAX || !fill(l, v, template, text, sizeof text))
+	if (v->n_advice >= ADVICE_MAX || !fill(l, v, template, filled, sizeof filled))
 		return;
+	name_module(filled, other_module(l) != NULL ? l->c->model->module : "\n", other_module(l) != NULL ? other_module(l) : "", text, sizeof text);
 	/* "or …" needs something before it. */
 	v->advice[v->n_advice] = arena_text(f->arena, "%s", v->n_advice == 0 && strncmp(text, "or ", 3) == 0 ? text + 3 : text);
 	v->n_advice++;
@@ -217,8 +240,11 @@ static const char *servers_advice(const struct look *l, unsigned cause)
 	struct server_seen seen;
 	const struct gateway_model *m;
 
-	if (l->t == NULL || !learned_server(l->c->learned, &l->t->upstream, &seen))
+	if (l->t == NULL)
 		return NULL;
+	(void)learned_server(l->c->learned, &l->t->upstream, &seen);
+	if (l->conn != NULL && l->conn->speaks[CLIENT] >= SPEAKS_FOREIGN_FIRST)
+		seen.foreign = l->conn->speaks[CLIENT];         /* what it is asked in, whether it answers or not */
 	m = server_of_answers(&seen);
 	return m != NULL ? gateway_advice(m, cause) : NULL;
 }

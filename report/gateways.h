@@ -28,6 +28,7 @@ struct gateway_model {
 	bool retries_reused;            /* sends a safe request again when a reused connection dies before a byte */
 	bool retries_connect;           /* tries again, or another server, when a connection cannot be made */
 	uint64_t refused_newer;         /* violation_bit()s that newer versions of it refuse, too */
+	const char *module;             /* its settings begin so ("proxy_"); its modules for FastCGI, uwsgi and SCGI name them likewise */
 	bool trips_on_interim;          /* takes an interim response (103) for the final one */
 	bool trips_on_tickets;          /* takes TLS 1.3 session tickets before its request for an error */
 };

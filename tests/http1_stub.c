@@ -156,6 +156,15 @@ void conn_switch(struct conn *c, const struct protocol *next, enum side from, co
 	c->switch_used = used;
 }
 
+const struct protocol *conn_switch_taken(struct conn *c, size_t *used)
+{
+	const struct protocol *next = c->switched_to;
+
+	*used = c->switch_used;
+	c->switched_to = NULL;
+	return next;
+}
+
 struct conn_facts *conn_note(struct conn *c)
 {
 	return &c->note;

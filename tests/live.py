@@ -84,8 +84,9 @@ class Reader(threading.Thread):
 
 
 class Sniffer:
-    def __init__(self, tool, front, back, *options):
-        self.process = subprocess.Popen([tool, "-i", "lo", *options, "port", str(front), "or", "port", str(back)],
+    def __init__(self, tool, front, back, *options, more=()):
+        ports = " or ".join("port %d" % port for port in (front, back, *more))
+        self.process = subprocess.Popen([tool, "-i", "lo", *options, *ports.split()],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.out, self.err = Reader(self.process.stdout), Reader(self.process.stderr)
         self.wait_until_open()

@@ -1,0 +1,54 @@
+/* fuzz_cgi.c - two sides of a connection, in packets, with holes and an end, as FastCGI, uwsgi and SCGI
+ *
+ * The input is a list of events as in fuzz_http1.c: a byte that says which, one that says how long, and so many bytes.
+ */
+#include "../tests/http1_stub.h"
+
+#include <stdlib.h>
+
+enum { EVENT_SIDE = 1, EVENT_LONG = 2, EVENT_GAP = 4, EVENT_END = 8, EVENT_BYTEWISE = 16 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void event(struct wire *w, struct cursor *c)
+{
+	static const enum ending endings[] = { END_FIN, END_RST, END_CAPTURE, END_EVICTED };
+	uint8_t what = cur_u8(c), length = cur_u8(c);
+	enum side from = (what & EVENT_SIDE) != 0 ? SERVER : CLIENT;
+	size_t n = (what & EVENT_LONG) != 0 ? (size_t)length * 16 : length;
+
+	if ((what & EVENT_END) != 0) {
+		wire_end(w, from, endings[length & 3]);
+	} else if ((what & EVENT_GAP) != 0) {
+		wire_gap(w, from, n + 1, (what & EVENT_LONG) != 0 ? WHY_CUT : WHY_LOST);
+	} else {
+		w->cut = (what & EVENT_BYTEWISE) != 0 ? 1 : 0;
+		wire_send(w, from, cur_take(c, n < c->rest.len ? n : c->rest.len));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct protocol *const protocols[] = { &fastcgi_protocol, &uwsgi_protocol, &scgi_protocol, &fastcgi_protocol };
+	struct cursor c = cursor_of(span_of(data, size));
+	uint8_t options = cur_u8(&c);
+	struct wire *w = wire_new(false);
+
+	w->protocol = protocols[options & 3];
+	w->c.listing = (options & 4) != 0;
+	w->c.fail_at = options >> 4;
+	while (c.rest.len != 0 && !c.failed)
+		event(w, &c);
+	wire_end(w, SERVER, (options & 8) != 0 ? END_RST : END_CAPTURE);
+	wire_end(w, CLIENT, END_CAPTURE);
+	for (const struct exchange *x = w->c.first; x != NULL; x = x->next)
+		if (!x->done && w->self != NULL)
+			abort();                /* an exchange was forgotten */
+	if (w->self != NULL)
+		w->protocol->free(w->self);
+	w->self = NULL;
+	if (w->c.allocated != 0)
+		abort();
+	wire_free(w);
+	return 0;
+}
