@@ -132,7 +132,7 @@ static void write_secrets(const struct pass *p, struct pcapng_out *to)
 	char text[SECRET_LINES_MAX];
 	size_t n;
 
-	if (p->x->o->no_secrets || p->ends == NULL || p->ends->client_random.len != SECRET_RANDOM)
+	if (p->x->o->no_secrets || p->job->disguise != NULL || p->ends == NULL || p->ends->client_random.len != SECRET_RANDOM)
 		return;
 	n = secrets_lines(p->job->secrets, p->ends->client_random.at, text);
 	if (n != 0)
@@ -146,13 +146,17 @@ static void write_packet(void *ctx, const struct take *t)
 	struct pcapng_out *to = p->parts[t->output].packets;
 	const struct source_interface *interfaces;
 	struct span comments[EXCERPT_COMMENTS_MAX];
+	struct source_interface interface;
 
 	if (p->packet->interface >= source_interfaces(p->job->source, &interfaces))
 		return;
 	for (unsigned i = 0; i < t->n_comments; i++)
 		comments[i] = span_text(t->comments[i]);
+	interface = interfaces[p->packet->interface];
+	if (p->job->disguise != NULL)           /* it has its own addresses, and a filter may name some */
+		interface.options_len = 0;
 	write_secrets(p, to);
-	if (!pcapng_packet(to, p->packet, &interfaces[p->packet->interface], comments, t->n_comments))
+	if (!pcapng_packet(to, p->packet, &interface, comments, t->n_comments))
 		p->no_memory = true;
 }
 
@@ -175,6 +179,8 @@ static void each_of(struct pass *p, struct ip_decoder *ip, const struct packet_b
 
 	for (unsigned i = 0; i < b->n; i++) {
 		p->packet = &b->packets[i];
+		if (p->job->disguise != NULL)
+			disguise_packet(p->job->disguise, p->packet);
 		if (!p->packet->filtered)
 			fn(p, packet_ends(ip, p->packet, &ends) ? &ends : NULL);
 	}

@@ -11,6 +11,7 @@
 #define WHY502_EXTRACT_H
 
 #include "capture/secrets.h"
+#include "decode/disguise.h"
 #include "folder.h"
 #include "options.h"
 #include "report/excerpt.h"
@@ -30,6 +31,7 @@ struct extract {
 struct extract_job {
 	struct source *source;
 	struct secrets *secrets;
+	struct disguise *disguise;      /* NULL: addresses stay as they are */
 	const struct report *report;
 	const struct run_info *info;
 	const struct writer_options *writer;

@@ -682,6 +682,25 @@ static enum err_code take_no_secrets(struct taking *t)
 	return ERR_OK;
 }
 
+static enum err_code take_redact(struct taking *t)
+{
+	static const struct { const char *name; unsigned bit; } what[] = {
+		{ "query", REDACT_QUERY }, { "cookies", REDACT_COOKIES }, { "authorization", REDACT_AUTHORIZATION }, { "addresses", REDACT_ADDRESSES },
+	};
+	struct span list = span_text(t->arg), item;
+
+	while (next_item(&list, &item)) {
+		size_t i = 0;
+
+		while (i < sizeof what / sizeof what[0] && !span_is(item, what[i].name))
+			i++;
+		if (i == sizeof what / sizeof what[0])
+			return wrong(t, "wants query, cookies, authorization or addresses");
+		t->o->redact |= what[i].bit;
+	}
+	return t->o->redact != 0 ? ERR_OK : wrong(t, "wants query, cookies, authorization or addresses");
+}
+
 static enum err_code take_force(struct taking *t)
 {
 	t->o->force = true;
@@ -995,6 +1014,16 @@ static enum err_code check_write(const struct options *o, struct err *e)
 	return ERR_OK;
 }
 
+/* What could not be hidden everywhere is rather not told at all. */
+static enum err_code check_redact(const struct options *o, struct err *e)
+{
+	if ((o->redact & ~(unsigned)REDACT_ADDRESSES) != 0 && (o->write != NULL || o->write_each != NULL))
+		return err_set(e, ERR_OPTION, "--redact: of packets only addresses can be hidden: queries, cookies and authorization are in what -w writes");
+	if ((o->redact & REDACT_ADDRESSES) != 0 && o->names)
+		return err_set(e, ERR_OPTION, "--redact addresses: -N names them");
+	return ERR_OK;
+}
+
 /* A key log in the environment that is not there is no reason to stop: OpenSSL would have written it. */
 static enum err_code keylog_of_environment(struct options *o, struct err *e)
 {
@@ -1033,7 +1062,7 @@ enum err_code options_parse(struct options *o, int argc, char **argv, struct err
 		return ERR_OK;
 	if (trailing_words(o, argc, argv, e) != ERR_OK || keylog_of_environment(o, e) != ERR_OK)
 		return e->code;
-	if (check_write(o, e) != ERR_OK)
+	if (check_write(o, e) != ERR_OK || check_redact(o, e) != ERR_OK)
 		return e->code;
 	return check_together(o, e);
 }

@@ -10,6 +10,7 @@
 
 #include "capture/sandbox.h"
 #include "capture/source.h"
+#include "report/censor.h"
 #include "report/report.h"
 #include "report/writer.h"
 
@@ -45,6 +46,7 @@ struct options {
 	const char *write, *write_each; /* -w, --write-each; NULL: not given */
 	int64_t  write_window_ns;       /* negative: not given */
 	bool     no_secrets;
+	unsigned redact;                /* bits of enum redact */
 	const struct writer *format;    /* -T; NULL: not given */
 	bool     force, quiet, flush, ascii, show_secrets, stats, exit_zero, check_coding;
 	bool     names;                 /* -N */

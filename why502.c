@@ -7,6 +7,7 @@
 #include "capture/secrets.h"
 #include "confine.h"
 #include "decode/decode.h"
+#include "decode/disguise.h"
 #include "options.h"
 #include "report/explain.h"
 
@@ -137,6 +138,7 @@ struct run {
 	struct packet_map map;
 	struct confine confine;
 	struct extract extract;         /* -w, --write-each */
+	struct disguise *disguise;      /* --redact addresses; else NULL */
 	struct err trouble;             /* why the capture could not be read to its end */
 };
 
@@ -301,6 +303,7 @@ static void take_facts(void *ctx, const struct fact_batch *b)
 {
 	struct run *r = ctx;
 
+	censor_facts(b, r->o->redact);
 	report_facts(r->builder, b);
 }
 
@@ -416,13 +419,23 @@ static void follow_keylogs(struct run *r)
 	secrets_poll(r->secrets);
 }
 
+/* The next packets, with the addresses that the report is to have. */
+static enum source_status next_packets(struct run *r, struct packet_batch *b, struct err *e)
+{
+	enum source_status st = source_next(r->source, b, e);
+
+	for (unsigned i = 0; r->disguise != NULL && st == SOURCE_PACKETS && i < b->n; i++)
+		disguise_packet(r->disguise, &b->packets[i]);
+	return st;
+}
+
 static void read_all(struct run *r)
 {
 	struct packet_batch batch = { 0 };
 	enum source_status st;
 
 	while (!time_to_stop(r)) {
-		st = source_next(r->source, &batch, &r->trouble);
+		st = next_packets(r, &batch, &r->trouble);
 		say_notices(r);
 		if (st != SOURCE_PACKETS && st != SOURCE_TICK)
 			break;
@@ -563,8 +576,8 @@ static enum err_code begin_report(struct run *r, struct err *e)
 	struct report_options options = {
 		.gateways = o->gateways, .n_gateways = o->n_gateways, .upstreams = o->upstreams, .n_upstreams = o->n_upstreams,
 		.limits = o->limits, .n_limits = o->n_limits, .symptoms = o->symptoms,
-		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .filter = o->filter, .names = r->names,
-		.max_incidents = LIMIT_INCIDENTS, .max_bytes = incident_bytes(r), .faults_unwanted = o->faults_unwanted, .least_confidence = o->least_confidence,
+		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .names = r->names,
+		.filter = r->disguise == NULL ? o->filter : NULL, .max_incidents = LIMIT_INCIDENTS, .max_bytes = incident_bytes(r), .faults_unwanted = o->faults_unwanted, .least_confidence = o->least_confidence,
 	};
 	struct report_events events = { r, tell_exchange, tell_incident };
 
@@ -589,6 +602,31 @@ static void say_confined(const struct run *r)
 		return;
 	(void)snprintf(text, sizeof text, "the sandbox is partial: %s", lacks);
 	complain(text);
+}
+
+/* What the user said of addresses is meant of those that the packets have. */
+static void disguise_options(struct disguise *d, const struct options *o)
+{
+	for (unsigned i = 0; i < o->n_gateways; i++) {
+		struct gateway_option *g = &o->gateways[i];
+
+		disguise_address(d, g->front.address);
+		for (unsigned k = 0; k < g->n_backs; k++)
+			disguise_address(d, g->backs[k].address);
+	}
+	for (unsigned i = 0; i < o->n_upstreams; i++)
+		disguise_address(d, o->upstreams[i].address);
+}
+
+static enum err_code begin_disguise(struct run *r, struct err *e)
+{
+	if ((r->o->redact & REDACT_ADDRESSES) == 0)
+		return ERR_OK;
+	r->disguise = disguise_new();
+	if (r->disguise == NULL)
+		return err_set(e, ERR_MEMORY, "no memory");
+	disguise_options(r->disguise, r->o);
+	return ERR_OK;
 }
 
 static enum err_code begin_extract(struct run *r, struct err *e)
@@ -721,6 +759,7 @@ static void take_facts_again(void *ctx, const struct fact_batch *b)
 {
 	struct run *r = ctx;
 
+	censor_facts(b, r->o->redact);
 	report_facts_again(r->builder, b);
 }
 
@@ -729,7 +768,7 @@ static void read_doubts(struct run *r, const struct doubts *doubts, struct decod
 	struct packet_batch batch = { 0 };
 	struct err ignored = { 0 };
 
-	while (!stop_asked && source_next(r->source, &batch, &ignored) == SOURCE_PACKETS) {
+	while (!stop_asked && next_packets(r, &batch, &ignored) == SOURCE_PACKETS) {
 		decode_packets(decode, &batch);
 		if (batch.packets[0].number > doubts->last.packet && batch.packets[0].time_ns > doubts->last.time_ns + SOON_NS)
 			break;
@@ -770,7 +809,7 @@ static void look_again(struct run *r, struct decode_counters *counters)
 static bool write_packets(struct run *r, const struct report *report, const struct run_info *info)
 {
 	struct writer_options writer = writer_options_of(r, false);
-	struct extract_job job = { r->source, r->secrets, report, info, &writer, &stop_asked };
+	struct extract_job job = { r->source, r->secrets, r->disguise, report, info, &writer, &stop_asked };
 	struct err e = { 0 };
 
 	if (!extract_wanted(r->o))
@@ -864,6 +903,7 @@ static void clear(struct run *r)
 		source_close(r->source);
 	secrets_free(r->secrets);
 	names_free(r->names);
+	disguise_free(r->disguise);
 	free(r->map.at);
 }
 
@@ -878,7 +918,7 @@ static enum exit_status drive(struct run *r)
 	if (r->source == NULL)
 		return could_not_open(r, &e);
 	if (begin_secrets(r, &e) != ERR_OK || begin_names(r, &e) != ERR_OK || begin_outputs(r, &e) != ERR_OK ||
-	    begin_extract(r, &e) != ERR_OK || begin_report(r, &e) != ERR_OK || begin_confined(r, &e) != ERR_OK) {
+	    begin_extract(r, &e) != ERR_OK || begin_disguise(r, &e) != ERR_OK || begin_report(r, &e) != ERR_OK || begin_confined(r, &e) != ERR_OK) {
 		complain(e.text);
 		return e.code == ERR_OPTION ? EXIT_USAGE : EXIT_TROUBLE;
 	}

@@ -9,6 +9,8 @@
 struct ip_decoder {
 	struct fragments *fragments;
 	struct ip_counters counters;
+	ip_header_fn *on_header;        /* NULL: nobody asks */
+	void *on_header_ctx;
 };
 
 enum {
@@ -137,6 +139,18 @@ static bool checksum_right(struct span header, struct span options)
 	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
+void ip_decoder_on_header(struct ip_decoder *d, ip_header_fn *fn, void *ctx)
+{
+	d->on_header = fn;
+	d->on_header_ctx = ctx;
+}
+
+static void tell_header(const struct walk *w, struct span header)
+{
+	if (w->decoder->on_header != NULL && !w->d->reassembled)
+		w->decoder->on_header(w->decoder->on_header_ctx, header, w->c.rest);
+}
+
 /* RFC 791. Total length 0: the sender's card was to cut it into packets (TSO), or it is larger than 64 KiB
  * (BIG TCP); what was captured is all there is. A total length beyond the frame is true where a switch sliced
  * what it mirrored, or the file forgot the length on the wire; it is not where the header is broken, which its
@@ -154,6 +168,7 @@ enum step step_ipv4(struct walk *w)
 		return STEP_END;
 	if (span_at(header, 0) >> 4 != 4 || header_len < IPV4_HEADER || (total != 0 && total < header_len))
 		return walk_end(w, IP_MALFORMED);
+	tell_header(w, header);
 	fill_ipv4(d, header);
 	options = cur_take(&w->c, header_len - IPV4_HEADER);
 	if (w->c.failed)
@@ -232,6 +247,7 @@ enum step step_ipv6(struct walk *w)
 		return STEP_END;
 	if (span_at(header, 0) >> 4 != 6)
 		return walk_end(w, IP_MALFORMED);
+	tell_header(w, header);
 	fill_ipv6(w->d, header);
 	if (length != 0)
 		walk_trim(w, length);
@@ -339,7 +355,7 @@ enum ip_verdict ip_decode(struct ip_decoder *decoder, const struct packet *p, st
 	d->packet = p;
 	d->reassembled = false;
 	d->flow = 0;
-	return plain_tcp(p, d) ? IP_DATAGRAM : walk(decoder, p, d);
+	return decoder->on_header == NULL && plain_tcp(p, d) ? IP_DATAGRAM : walk(decoder, p, d);
 }
 
 /* ---- quoted by ICMP ----------------------------------------------------------------------- */

@@ -39,6 +39,10 @@ struct ip_counters { uint64_t undecodable, cut, fragments_dropped, encapsulation
 
 struct ip_decoder *ip_decoder_new(void);        /* NULL: no memory */
 void ip_decoder_free(struct ip_decoder *);
+/* Is called with each IP header on the way down and with what follows its fixed part, before either is read: they may be
+ * changed. Not for what lies in a datagram put together. */
+typedef void ip_header_fn(void *ctx, struct span header, struct span rest);
+void ip_decoder_on_header(struct ip_decoder *, ip_header_fn *fn, void *ctx);
 
 /* d->payload lies in the packet, or (reassembled) in memory of the decoder that the next call may change. */
 enum ip_verdict ip_decode(struct ip_decoder *, const struct packet *, struct datagram *d);

@@ -231,6 +231,51 @@ def files(t, tool, scratch, capture):
         t.ok(done.returncode == 2 and says in done.stderr and not os.path.exists(out + "2"), "refused: " + " ".join(arguments), done.stderr)
 
 
+def texts_of(told, found):
+    """Every string of a report."""
+    if isinstance(told, str):
+        found.append(told)
+    for value in told.values() if isinstance(told, dict) else told if isinstance(told, list) else ():
+        texts_of(value, found)
+    return found
+
+
+def wrong_checksums(capture):
+    """TCP over IPv4 over Ethernet, whole: numbers of those whose checksum is wrong (cards compute it after the tap)."""
+    wrong = set()
+    for n, p in enumerate(capture.packets):
+        if p.link != 1 or p.bytes[12:15] != b"\x08\x00\x45" or p.bytes[23] != 6 or len(p.bytes) != p.wire:
+            continue
+        size = struct.unpack_from(">H", p.bytes, 16)[0] - 20
+        data = p.bytes[26:34] + struct.pack(">2H", 6, size) + p.bytes[34:34 + size] + bytes(size % 2)
+        total = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+        if total % 0xffff != 0:
+            wrong.add(n)
+    return wrong
+
+
+def redacted(t, tool, scratch, captures):
+    """Other addresses, the same verdicts, in the report and in what is written."""
+    out, plain, wrong = os.path.join(scratch, "redacted.pcapng"), os.path.join(scratch, "plain.pcapng"), []
+    for capture in captures:
+        keys = key_options(os.path.dirname(capture))
+        before = report(tool, capture, *keys, "-w", plain, "--force")
+        told = report(tool, capture, *keys, "--redact", "addresses", "-w", out, "--force")
+        with open(out, "rb") as file:
+            data = file.read()
+        name, seen = os.path.basename(os.path.dirname(capture)), " ".join(texts_of(told, []))
+        short = [collections.Counter((i["cause"], i["status"], i["symptom"]) for i in r["incidents"]) for r in (before, told)]
+        if short[0] != short[1]:
+            wrong.append("%s: %s" % (name, short))
+        addresses = set(re.findall(r"\b10\.\d+\.\d+\.\d+\b", " ".join(texts_of(before, []))))
+        wrong += ["%s: %s" % (name, a) for a in addresses if a in seen or a.encode() in data or bytes(map(int, a.split("."))) in data]
+        if not keys and {i["upstream"] for i in told["incidents"]} - {i["upstream"] for i in report(tool, out)["incidents"]} - {None}:
+            wrong.append("%s: other addresses in the packets than in the report" % name)
+        if Capture(out).secrets or wrong_checksums(Capture(out)) != wrong_checksums(Capture(plain)):
+            wrong.append("%s: secrets, or checksums" % name)
+    t.none("--redact addresses: none is left, verdicts stay, checksums are as right as they were (%d captures)" % len(captures), wrong)
+
+
 def several(t, tool, scratch, top):
     """The two sides of a gateway in files of their own."""
     whole = os.path.join(top, "tests/fixtures/keepalive-race/nginx-keepalive-race/capture.pcapng")
@@ -257,6 +302,7 @@ def main():
         wireshark(t, scratch, captures)
         tls(t, tool, scratch, captures)
         files(t, tool, scratch, os.path.join(top, "tests/fixtures/http2-goaway/nginx-h2-goaway-pair/capture.pcapng"))
+        redacted(t, tool, scratch, captures[::2])
         several(t, tool, scratch, top)
     return t.done()
 

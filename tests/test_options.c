@@ -64,6 +64,16 @@ TEST(packets_are_written_of_saved_captures_alone)
 	(void)refused("-r a -w b --write-window soon", "wants a time");
 }
 
+TEST(what_is_hidden_is_hidden_everywhere)
+{
+	GOOD("-r a --redact query,addresses --redact cookies")
+	CHECK_INT(o.redact, REDACT_QUERY | REDACT_ADDRESSES | REDACT_COOKIES);
+	options_free(&o);
+	(void)refused("-r a --redact names", "wants query");
+	(void)refused("-r a --redact query -w b", "only addresses");
+	(void)refused("-r a --redact addresses -N", "-N names them");
+}
+
 TEST(defaults_are_those_of_the_report)
 {
 	GOOD("-r a")
