@@ -218,6 +218,8 @@ bool cgi_request(struct cgi *g, cgi_pair_fn *next, struct mark at, uint64_t wire
 		note_variable(&v, name, value);
 	if (!is_token(v.method) || (v.uri.len == 0 && v.document.len == 0))
 		return false;
+	cgi_end(g, SERVER, END_RST, false, at);         /* of one before it that never ended */
+	cgi_end(g, CLIENT, END_RST, false, at);
 	told = inner_begin(g) && tell_request(g, next, &v, at, wire_end);
 	g->block_len = 0;
 	return told;

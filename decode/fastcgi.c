@@ -59,7 +59,7 @@ static bool next_pair(struct cursor *in, struct span *name, struct span *value)
 }
 
 /* The record's header is whole. */
-static void record_begins(struct fastcgi *f, struct record_side *s, enum side from, struct mark at)
+static void record_begins(struct fastcgi *f, struct record_side *s, enum side from)
 {
 	struct cursor in = cursor_of(span_of(s->header, sizeof s->header));
 	uint8_t version = cur_u8(&in);
@@ -72,8 +72,6 @@ static void record_begins(struct fastcgi *f, struct record_side *s, enum side fr
 	s->lost = version != 1 || s->type == 0 || s->type >= TYPES;
 	if (from != CLIENT || s->lost || s->type != BEGIN_REQUEST)
 		return;
-	cgi_end(&f->cgi, SERVER, END_RST, false, at);   /* of one that never ended */
-	cgi_end(&f->cgi, CLIENT, END_RST, false, at);
 	f->request = s->request;
 	f->cgi.block_len = 0;
 }
@@ -101,14 +99,14 @@ static void record_ends(struct fastcgi *f, struct record_side *s, enum side from
 		cgi_answered(&f->cgi, at);
 }
 
-static void take_header(struct fastcgi *f, struct record_side *s, enum side from, struct cursor *in, struct mark at)
+static void take_header(struct fastcgi *f, struct record_side *s, enum side from, struct cursor *in)
 {
 	size_t n = RECORD_HEADER - (size_t)s->n_header < in->rest.len ? RECORD_HEADER - (size_t)s->n_header : in->rest.len;
 
 	memcpy(s->header + s->n_header, cur_take(in, n).at, n);
 	s->n_header = (uint8_t)(s->n_header + n);
 	if (s->n_header == RECORD_HEADER)
-		record_begins(f, s, from, at);
+		record_begins(f, s, from);
 }
 
 static uint64_t fastcgi_bytes(void *self, enum side from, const struct piece *p)
@@ -121,7 +119,7 @@ static uint64_t fastcgi_bytes(void *self, enum side from, const struct piece *p)
 		struct span part;
 
 		if (s->n_header < RECORD_HEADER) {
-			take_header(f, s, from, &in, p->at);
+			take_header(f, s, from, &in);
 			continue;
 		}
 		part = cur_take(&in, s->content < in.rest.len ? s->content : in.rest.len);

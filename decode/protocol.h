@@ -55,7 +55,7 @@ enum { PROBE_MORE = -1 };
 #define WANT_SWAP (UINT64_MAX - 1)
 
 extern const struct protocol http1_protocol, http2_protocol, tls_protocol, connect_protocol, dns_protocol, fastcgi_protocol, uwsgi_protocol,
-                             scgi_protocol;
+                             scgi_protocol, ajp_protocol;
 
 /* As probe() says, of a connection to this port of the server's: DNS has no first bytes of its own. */
 int dns_stream_probe(uint16_t port, struct span first);

@@ -26,6 +26,7 @@ static const struct protocol *protocol_of(unsigned speaks)
 	case SPEAKS_FOREIGN_FIRST + FOREIGN_FASTCGI: return &fastcgi_protocol;
 	case SPEAKS_FOREIGN_FIRST + FOREIGN_UWSGI:   return &uwsgi_protocol;
 	case SPEAKS_FOREIGN_FIRST + FOREIGN_SCGI:    return &scgi_protocol;
+	case SPEAKS_FOREIGN_FIRST + FOREIGN_AJP:     return &ajp_protocol;
 	default:           return NULL;
 	}
 }

@@ -1,4 +1,4 @@
-/* fuzz_cgi.c - two sides of a connection, in packets, with holes and an end, as FastCGI, uwsgi and SCGI
+/* fuzz_cgi.c - two sides of a connection, in packets, with holes and an end, as FastCGI, uwsgi, SCGI and AJP
  *
  * The input is a list of events as in fuzz_http1.c: a byte that says which, one that says how long, and so many bytes.
  */
@@ -29,7 +29,7 @@ static void event(struct wire *w, struct cursor *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct protocol *const protocols[] = { &fastcgi_protocol, &uwsgi_protocol, &scgi_protocol, &fastcgi_protocol };
+	static const struct protocol *const protocols[] = { &fastcgi_protocol, &uwsgi_protocol, &scgi_protocol, &ajp_protocol };
 	struct cursor c = cursor_of(span_of(data, size));
 	uint8_t options = cur_u8(&c);
 	struct wire *w = wire_new(false);

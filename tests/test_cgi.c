@@ -1,4 +1,4 @@
-/* test_cgi.c - FastCGI, uwsgi and SCGI: requests and answers as HTTP, whole, byte by byte, lost, cut and broken */
+/* test_cgi.c - FastCGI, uwsgi, SCGI and AJP: requests and answers as HTTP, whole, byte by byte, lost, cut and broken */
 #include "check.h"
 #include "http1_stub.h"
 
@@ -358,6 +358,121 @@ TEST(blocks_that_are_none_are_given_up)
 		wire_send(w, CLIENT, span_text(scgi[i]));
 		wire_end(w, SERVER, END_FIN);
 		CHECK_INT(w->c.opened, 0);
+		wire_free(w);
+	}
+}
+
+/* ---- AJP ------------------------------------------------------------------------------------ */
+
+static void packet(struct bytes *b, bool server, const struct bytes *content)
+{
+	add_u8(b, server ? 'A' : 0x12);
+	add_u8(b, server ? 'B' : 0x34);
+	add_u8(b, (unsigned)(content->n >> 8));
+	add_u8(b, (unsigned)content->n & 255);
+	add(b, content->at, content->n);
+}
+
+static void ajp_text(struct bytes *b, const char *s)
+{
+	add_u8(b, (unsigned)(strlen(s) >> 8));
+	add_u8(b, (unsigned)strlen(s) & 255);
+	add(b, s, strlen(s) + 1);
+}
+
+static struct bytes *asked_ajp(const char *body)
+{
+	struct bytes *b = calloc(1, sizeof *b), *v = calloc(1, sizeof *v);
+	char length[24];
+
+	add(v, body[0] != '\0' ? "\2\4" : "\2\2", 2);  /* forward request, POST or GET */
+	ajp_text(v, "HTTP/1.1");
+	ajp_text(v, "/cart");
+	ajp_text(v, "192.0.2.9");
+	add(v, "\xff\xff", 2);
+	ajp_text(v, "shop.example");
+	add(v, "\0\x50\0\0\3", 5);                    /* port 80, no TLS, three fields */
+	add(v, "\xa0\x0b", 2);
+	ajp_text(v, "shop.example");
+	ajp_text(v, "x-request-id");
+	ajp_text(v, "77");
+	add(v, "\xa0\x08", 2);
+	snprintf(length, sizeof length, "%zu", strlen(body));
+	ajp_text(v, length);
+	add(v, "\x0b\1\0\5", 4);                       /* a key's size, then the query */
+	ajp_text(v, "a=1");
+	add_u8(v, 0xff);
+	packet(b, false, v);
+	if (body[0] != '\0') {
+		v->n = 0;
+		add_u8(v, 0);
+		add_u8(v, (unsigned)strlen(body));
+		add(v, body, strlen(body));
+		packet(b, false, v);
+	}
+	free(v);
+	return b;
+}
+
+static struct bytes *answer_ajp(unsigned status, size_t body, bool whole)
+{
+	struct bytes *b = calloc(1, sizeof *b), *v = calloc(1, sizeof *v);
+
+	add_u8(v, 4);
+	add_u8(v, status >> 8);
+	add_u8(v, status & 255);
+	ajp_text(v, "OK");
+	add(v, "\0\1\xa0\1", 4);
+	ajp_text(v, "text/plain");
+	packet(b, true, v);
+	for (size_t n = body; n != 0; n -= n < 8000 ? n : 8000) {
+		size_t piece = n < 8000 ? n : 8000;
+
+		v->n = 0;
+		add_u8(v, 3);
+		add_u8(v, (unsigned)(piece >> 8));
+		add_u8(v, (unsigned)piece & 255);
+		for (size_t i = 0; i < piece; i++)
+			add_u8(v, 'y');
+		add_u8(v, 0);
+		packet(b, true, v);
+	}
+	v->n = 0;
+	add(v, "\5\1", 2);
+	if (whole)
+		packet(b, true, v);
+	free(v);
+	return b;
+}
+
+TEST(ajp_keeps_its_connection_and_says_where_answers_end)
+{
+	for (size_t cut = 0; cut < 3; cut++) {
+		struct wire *w = wire_of(&ajp_protocol, cut);
+
+		for (unsigned i = 0; i < 3; i++) {
+			send_freed(w, CLIENT, asked_ajp(i == 1 ? "hello" : ""));
+			send_freed(w, SERVER, answer_ajp(i == 2 ? 503 : 200, 20000, true));
+			CHECK_INT(wire_told(w, i)->f.status, i == 2 ? 503 : 200);
+			CHECK_INT(wire_told(w, i)->f.outcome, OUTCOME_COMPLETE);
+			CHECK_INT(wire_told(w, i)->f.response.violations, 0);
+			CHECK_INT(wire_told(w, i)->f.response.body_bytes, 20000);
+			CHECK_INT(wire_told(w, i)->f.request.body_bytes, i == 1 ? 5 : 0);
+			CHECK_SPAN(wire_text(w, i, wire_told(w, i)->f.target), "/cart?a=1");
+			CHECK_INT(wire_told(w, i)->f.n_ids, 1);
+		}
+		CHECK_INT(w->c.opened, 3);
+		send_freed(w, CLIENT, asked_ajp(""));
+		send_freed(w, SERVER, answer_ajp(200, 9000, false));
+		wire_end(w, SERVER, END_FIN);
+		wire_end(w, CLIENT, END_FIN);
+		CHECK_INT(wire_told(w, 3)->f.outcome, OUTCOME_PARTIAL_BODY);
+		wire_free(w);
+
+		w = wire_of(&ajp_protocol, cut);
+		send_freed(w, CLIENT, asked_ajp(""));
+		wire_end(w, SERVER, END_RST);
+		CHECK_INT(wire_told(w, 0)->f.outcome, OUTCOME_NO_RESPONSE);
 		wire_free(w);
 	}
 }
