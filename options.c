@@ -743,6 +743,16 @@ static enum err_code take_top(struct taking *t)
 	return t->e->code;
 }
 
+static enum err_code take_group(struct taking *t)
+{
+	unsigned g = GROUP_BY_CAUSE;
+
+	while (g < GROUP_BY_COUNT && strcmp(t->arg, group_by_name(g)) != 0)
+		g++;
+	t->o->group_by = (uint8_t)g;
+	return g < GROUP_BY_COUNT ? ERR_OK : wrong(t, "wants cause, upstream, route or client");
+}
+
 static enum err_code take_no_names(struct taking *t)
 {
 	t->o->names = false;
@@ -766,17 +776,27 @@ static enum err_code take_packet_buffered(struct taking *t)
 	return take_line_buffered(t);
 }
 
-static enum err_code take_color(struct taking *t)
+static enum err_code take_when(struct taking *t, uint8_t *when)
 {
 	static const char *const names[] = { [COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never" };
 
 	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
 		if (strcmp(t->arg, names[i]) == 0) {
-			t->o->color = (uint8_t)i;
+			*when = (uint8_t)i;
 			return ERR_OK;
 		}
 	}
 	return wrong(t, "wants auto, always or never");
+}
+
+static enum err_code take_color(struct taking *t)
+{
+	return take_when(t, &t->o->color);
+}
+
+static enum err_code take_progress(struct taking *t)
+{
+	return take_when(t, &t->o->progress);
 }
 
 static enum err_code take_sandbox(struct taking *t)
@@ -1166,12 +1186,13 @@ enum completes { COMPLETES_NOTHING, COMPLETES_FILES, COMPLETES_INTERFACES, COMPL
 
 static enum completes completes(const struct row *r)
 {
-	static const char *const words[] = { "format", "cause", "fault", "min-confidence", "symptom", "explain", "color", "sandbox", "time" };
+	static const char *const words[] = { "format", "cause", "fault", "min-confidence", "symptom", "explain", "color", "sandbox", "time",
+	                                    "group", "progress", "redact" };
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (strcmp(r->name, words[i]) == 0)
 			return COMPLETES_WORDS;
-	if (strcmp(r->argument, "FILE") == 0)
+	if (strcmp(r->argument, "FILE") == 0 || strcmp(r->argument, "DIR") == 0)
 		return COMPLETES_FILES;
 	return strcmp(r->argument, "IF") == 0 ? COMPLETES_INTERFACES : COMPLETES_NOTHING;
 }
@@ -1181,6 +1202,7 @@ static void completion_words(struct out *out, const char *name)
 {
 	static const struct { const char *name, *words; } fixed[] = {
 		{ "min-confidence", " low medium high" }, { "color", " auto always never" }, { "sandbox", " auto strict off" }, { "time", " ud ad u r" },
+		{ "group", " cause upstream route client" }, { "progress", " auto always never" }, { "redact", " query cookies authorization addresses" },
 	};
 	const struct writer *formats;
 	unsigned n = writers(&formats);

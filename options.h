@@ -52,6 +52,8 @@ struct options {
 	bool     names;                 /* -N */
 	uint8_t  zone;                  /* enum when_zone */
 	uint8_t  color;                 /* enum color_when */
+	uint8_t  group_by;              /* enum group_by */
+	uint8_t  progress;              /* enum color_when: auto, always, never */
 	unsigned verbose, top, threads; /* threads 0: by default */
 	uint64_t max_memory;            /* bytes; 0: by default */
 	uint8_t  sandbox;               /* enum sandbox_mode */

@@ -9,6 +9,7 @@
 #include "decode/decode.h"
 #include "decode/disguise.h"
 #include "options.h"
+#include "progress.h"
 #include "report/explain.h"
 
 #include <errno.h>
@@ -138,6 +139,7 @@ struct run {
 	struct packet_map map;
 	struct confine confine;
 	struct extract extract;         /* -w, --write-each */
+	struct progress progress;
 	struct disguise *disguise;      /* --redact addresses; else NULL */
 	struct err trouble;             /* why the capture could not be read to its end */
 };
@@ -429,6 +431,29 @@ static enum source_status next_packets(struct run *r, struct packet_batch *b, st
 	return st;
 }
 
+/* A bar on a terminal that a report is written to as well would be in its way. */
+static bool progress_wanted(const struct run *r)
+{
+	const struct options *o = r->o;
+	const char *term = getenv("TERM");
+
+	if (o->progress != COLOR_AUTO)
+		return o->progress == COLOR_ALWAYS;
+	return !r->live && !r->piped && !o->quiet && isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0 &&
+	       !(o->exchanges && r->stdout_is_terminal);
+}
+
+static void show_progress(struct run *r)
+{
+	uint64_t at, size;
+	struct source_counters c;
+
+	if (!progress_due(&r->progress) || !source_progress(r->source, &at, &size))
+		return;
+	source_counters(r->source, &c);
+	progress_show(&r->progress, at, size, c.packets);
+}
+
 static void read_all(struct run *r)
 {
 	struct packet_batch batch = { 0 };
@@ -436,6 +461,7 @@ static void read_all(struct run *r)
 
 	while (!time_to_stop(r)) {
 		st = next_packets(r, &batch, &r->trouble);
+		show_progress(r);
 		say_notices(r);
 		if (st != SOURCE_PACKETS && st != SOURCE_TICK)
 			break;
@@ -446,6 +472,7 @@ static void read_all(struct run *r)
 			tell_tick(r);
 		if (counters_asked) {
 			counters_asked = 0;
+			progress_end(&r->progress);
 			print_counters(r);
 		}
 	}
@@ -578,6 +605,7 @@ static enum err_code begin_report(struct run *r, struct err *e)
 		.limits = o->limits, .n_limits = o->n_limits, .symptoms = o->symptoms,
 		.exchanges = o->exchanges || o->match != NULL, .live = r->live || r->piped, .names = r->names,
 		.filter = r->disguise == NULL ? o->filter : NULL, .max_incidents = LIMIT_INCIDENTS, .max_bytes = incident_bytes(r), .faults_unwanted = o->faults_unwanted, .least_confidence = o->least_confidence,
+		.group_by = o->group_by,
 	};
 	struct report_events events = { r, tell_exchange, tell_incident };
 
@@ -927,7 +955,9 @@ static enum exit_status drive(struct run *r)
 	if (r->live)
 		say_listening(r);
 	r->began_ns = monotonic_ns();
+	progress_begin(&r->progress, progress_wanted(r));
 	read_all(r);
+	progress_end(&r->progress);
 	return finish(r);
 }
 

@@ -246,6 +246,18 @@ bool input_is_pipe(const struct input *in)
 	return in->is_pipe;
 }
 
+bool input_progress(const struct input *in, uint64_t *at, uint64_t *size)
+{
+	off_t here = in->is_pipe ? -1 : lseek(in->fd, 0, SEEK_CUR);
+	struct stat st;
+
+	if (here < in->start || fstat(in->fd, &st) != 0 || st.st_size < in->start)
+		return false;
+	*at = (uint64_t)(here - in->start);
+	*size = (uint64_t)(st.st_size - in->start);
+	return true;
+}
+
 bool input_is_packed(const struct input *in)
 {
 	return in->codec != NULL;

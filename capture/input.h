@@ -27,6 +27,8 @@ enum input_status input_read(struct input *in, uint8_t *to, size_t room, size_t 
 /* Back to the first byte; false: it is a pipe. */
 bool input_rewind(struct input *in);
 bool input_is_pipe(const struct input *in);
+/* How far it is read, of how many bytes, as it lies in the file; false: a pipe does not know. */
+bool input_progress(const struct input *in, uint64_t *at, uint64_t *size);
 bool input_is_packed(const struct input *in);
 void input_close(struct input *in);
 

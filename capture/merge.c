@@ -225,6 +225,22 @@ static bool merge_again(void *self)
 	return true;
 }
 
+/* What is read to its end is at its beginning again. */
+static bool merge_progress(const void *self, uint64_t *at, uint64_t *size)
+{
+	const struct merge *m = self;
+	uint64_t here, all;
+
+	*at = *size = 0;
+	for (unsigned i = 0; i < m->n; i++) {
+		if (!input_progress(m->members[i].reader->input, &here, &all))
+			return false;
+		*at += m->members[i].over ? all : here;
+		*size += all;
+	}
+	return true;
+}
+
 static bool merge_can_again(const void *self)
 {
 	const struct merge *m = self;
@@ -282,7 +298,7 @@ bool merge_open(struct origin *out, struct reader *const *readers, unsigned n, s
 	m->stop = stop;
 	*out = (struct origin){
 		.next = merge_next, .on_secrets = merge_on_secrets, .drops = merge_drops, .again = merge_again,
-		.can_again = merge_can_again, .close = merge_close, .self = m,
+		.can_again = merge_can_again, .progress = merge_progress, .close = merge_close, .self = m,
 	};
 	return true;
 }

@@ -12,6 +12,7 @@ struct origin {
 	void (*drops)(void *self, struct source_counters *c);   /* adds */
 	const char *(*notice)(void *self);                      /* may be NULL */
 	bool (*again)(void *self);                              /* to the first packet; NULL, or false: it cannot */
+	bool (*progress)(const void *self, uint64_t *at, uint64_t *size);       /* NULL, or false: it is not known */
 	bool (*can_again)(const void *self);                    /* NULL: it cannot */
 	void (*close)(void *self);
 	void *self;

@@ -124,6 +124,11 @@ enum source_status source_next(struct source *s, struct packet_batch *b, struct 
 	return status;
 }
 
+bool source_progress(const struct source *s, uint64_t *at, uint64_t *size)
+{
+	return s->origin.progress != NULL && s->origin.progress(s->origin.self, at, size);
+}
+
 bool source_can_again(const struct source *s)
 {
 	return s->origin.can_again != NULL && s->origin.can_again(s->origin.self);

@@ -88,6 +88,8 @@ enum source_status source_next(struct source *s, struct packet_batch *b, struct 
  * an interface, which cannot. */
 bool source_again(struct source *s);
 bool source_can_again(const struct source *s);
+/* Bytes of its files that are read, and in all; false: not known. */
+bool source_progress(const struct source *s, uint64_t *at, uint64_t *size);
 
 unsigned source_files(const struct source *s, const struct source_file **files);
 unsigned source_interfaces(const struct source *s, const struct source_interface **interfaces);

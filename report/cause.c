@@ -60,6 +60,13 @@ const char *confidence_name(unsigned c)
 	return c < COUNT_OF(confidences) ? confidences[c] : "low";
 }
 
+const char *group_by_name(unsigned g)
+{
+	static const char *const names[] = { "", "cause", "upstream", "route", "client" };
+
+	return g < GROUP_BY_COUNT ? names[g] : "";
+}
+
 const char *symptom_name(unsigned s)
 {
 	return s < COUNT_OF(symptoms) ? symptoms[s] : "error-status";

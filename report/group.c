@@ -3,8 +3,11 @@
 #include "group.h"
 
 #include "../capture/hash.h"
+#include "redact.h"
 
 #include <stdlib.h>
+
+enum { OF_TEXT = 160 };
 
 enum { GROUPS_MAX = 20000, KEY_BYTES = 512, BUCKETS = 4096, TIMELINE = 40 };
 
@@ -18,15 +21,17 @@ struct grouping {
 	struct grouped *grouped;
 	unsigned n, size;
 	int32_t buckets[BUCKETS];
+	uint8_t by; /* enum group_by */
 	struct arena arena;
 };
 
-struct grouping *grouping_new(void)
+struct grouping *grouping_new(uint8_t by)
 {
 	struct grouping *g = calloc(1, sizeof *g);
 
 	if (g == NULL)
 		return NULL;
+	g->by = by;
 	memset(g->buckets, -1, sizeof g->buckets);
 	arena_init(&g->arena, 16 << 20);
 	return g;
@@ -52,13 +57,51 @@ static size_t put(uint8_t *key, size_t at, const void *bytes, size_t n)
 	return at + n;
 }
 
+/* "GET shop.example/cart": without its query, as printable ASCII. */
+static void route_text(const struct incident *i, char text[static OF_TEXT])
+{
+	struct redacted host, path;
+	struct span parts[4] = { i->method, span_text(" "), span_none(), span_none() };
+	size_t n = 0;
+
+	redact_authority(&host, i->authority, false);
+	redact_target(&path, i->target, false);
+	parts[2] = redacted_span(&host);
+	parts[3] = span_first(redacted_span(&path), span_index(redacted_span(&path), '?'));
+	for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
+		for (size_t k = 0; k < parts[p].len && n < OF_TEXT - 1; k++)
+			text[n++] = parts[p].at[k] >= ' ' && parts[p].at[k] < 0x7f ? (char)parts[p].at[k] : '?';
+	text[n] = '\0';
+}
+
+/* What --group looks at besides the cause; "": nothing. */
+static const char *of_text(uint8_t by, const struct incident *i, char text[static OF_TEXT])
+{
+	struct endpoint client = i->client;
+
+	text[0] = '\0';
+	client.port = 0;
+	if (by == GROUP_BY_ROUTE && i->target.len + i->authority.len != 0)
+		route_text(i, text);
+	else if (by == GROUP_BY_CLIENT && i->client.port != 0)
+		(void)endpoint_text(&client, text);
+	else if (by == GROUP_BY_UPSTREAM && i->has_upstream)
+		(void)endpoint_text(&i->upstream, text);
+	return text;
+}
+
 /* The key of a group is made of words, never of measured numbers. */
-static uint64_t key_of(const struct incident *i)
+static uint64_t key_of(uint8_t by, const struct incident *i)
 {
 	uint8_t key[KEY_BYTES];
+	char of[OF_TEXT];
 	size_t at = 0;
 
 	at = put(key, at, &i->cause, 1);
+	if (by != GROUP_BY_DEFAULT) {
+		(void)of_text(by, i, of);
+		return fingerprint(span_of(key, put(key, at, of, strlen(of))));
+	}
 	at = put(key, at, &i->has_gateway, 1);
 	at = put(key, at, &i->has_upstream, 1);
 	at = put(key, at, i->gateway.address, sizeof i->gateway.address);
@@ -101,6 +144,27 @@ static void copy_words(struct grouping *g, struct group *to, const struct incide
 		}
 }
 
+static bool has_word(const struct incident *i, const struct detail *w)
+{
+	for (unsigned d = 0; d < i->n_details; d++)
+		if (i->details[d].kind == DETAIL_WORD && i->details[d].word != NULL && strcmp(i->details[d].name, w->name) == 0)
+			return strcmp(i->details[d].word, w->word) == 0;
+	return false;
+}
+
+/* A group says of itself what is true of all its incidents. */
+static void keep_common(struct group *to, const struct incident *i)
+{
+	unsigned n = 0;
+
+	to->has_upstream = to->has_upstream && i->has_upstream && endpoint_equal(&to->upstream, &i->upstream);
+	to->has_gateway = to->has_gateway && i->has_gateway && endpoint_equal(&to->gateway, &i->gateway);
+	for (unsigned d = 0; d < to->n_details; d++)
+		if (has_word(i, &to->details[d]))
+			to->details[n++] = to->details[d];
+	to->n_details = n;
+}
+
 static int find(const struct grouping *g, uint64_t key)
 {
 	for (int32_t at = g->buckets[key % BUCKETS]; at >= 0; at = g->grouped[at].next)
@@ -111,12 +175,15 @@ static int find(const struct grouping *g, uint64_t key)
 
 static int find_or_add(struct grouping *g, const struct incident *i)
 {
-	uint64_t key = key_of(i);
+	uint64_t key = key_of(g->by, i);
 	int at = find(g, key);
 	struct group *to;
+	char of[OF_TEXT];
 
-	if (at >= 0)
+	if (at >= 0) {
+		keep_common(&g->groups[at], i);
 		return at;
+	}
 	if (g->n == GROUPS_MAX || (g->n == g->size && !grow(g)))
 		return -1;
 	at = (int)g->n++;
@@ -131,6 +198,8 @@ static int find_or_add(struct grouping *g, const struct incident *i)
 			      .upstream = i->upstream,
 			      .first_ns = i->time_ns,
 			      .last_ns = i->time_ns };
+	if (g->by > GROUP_BY_UPSTREAM)
+		to->of = arena_text(&g->arena, "%s", of_text(g->by, i, of));
 	copy_words(g, to, i);
 	g->grouped[at] = (struct grouped){ key, g->buckets[key % BUCKETS] };
 	g->buckets[key % BUCKETS] = at;

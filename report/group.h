@@ -1,4 +1,4 @@
-/* group.h - incidents with the same cause, gateway, upstream and categorical detail are one group
+/* group.h - incidents with the same cause, gateway, upstream and categorical detail are one group; or as --group wants
  */
 #ifndef WHY502_GROUP_H
 #define WHY502_GROUP_H
@@ -7,7 +7,7 @@
 
 struct grouping;
 
-struct grouping *grouping_new(void); /* NULL: no memory */
+struct grouping *grouping_new(uint8_t by); /* enum group_by; NULL: no memory */
 void grouping_free(struct grouping *g);
 /* Counts it. `kept`: the incident stays, so its id, its numbers and its texts may be pointed to. */
 uint32_t grouping_add(struct grouping *g, const struct incident *i, bool kept);

@@ -27,6 +27,8 @@ static void title(struct html *h, const struct group *g, unsigned number)
 	html_tag(h, "'>");
 	page_format(&h->p, "%s confidence", sure);
 	html_tag(h, "</span></div>\n<p class='who dim'>");
+	if (g->of != NULL)
+		page_format(&h->p, "%s · ", g->of);
 	page_format(&h->p, "who must act: %s · upstream ", fault_name(g->fault));
 	html_endpoint(h, g->has_upstream, &g->upstream);
 	if (g->has_gateway) {

@@ -106,14 +106,18 @@ struct incident {
 	unsigned n_witnesses;
 };
 
+/* What incidents of one group have in common besides their cause (--group). DEFAULT: gateway, upstream and all words of their detail. */
+enum group_by { GROUP_BY_DEFAULT, GROUP_BY_CAUSE, GROUP_BY_UPSTREAM, GROUP_BY_ROUTE, GROUP_BY_CLIENT, GROUP_BY_COUNT };
+
 struct spread { const char *name; int64_t min_ns, median_ns, max_ns; };
 
 struct group {
 	uint32_t id;
 	uint8_t  cause, fault, confidence;      /* fault and confidence: of its first incident; the lowest */
-	bool     has_gateway, has_upstream;
+	bool     has_gateway, has_upstream;     /* one, and the same for all */
 	struct endpoint gateway, upstream;
-	struct detail details[8];               /* the categorical ones */
+	const char *of;                         /* --group route, client: which; else NULL */
+	struct detail details[8];               /* the categorical ones that all have */
 	unsigned n_details;
 	uint64_t count;
 	int64_t  first_ns, last_ns;
@@ -144,6 +148,7 @@ struct report {
 	unsigned n_seen_status;
 	struct incident **incidents;            /* kept in full, by id */
 	unsigned n_incidents;
+	uint8_t  group_by;                      /* enum group_by */
 	struct group *groups;                   /* most incidents first */
 	unsigned n_groups;
 	struct upstream_health *upstreams;
@@ -163,6 +168,7 @@ const char *family_name(unsigned f);
 const char *fault_name(unsigned f);
 const char *confidence_name(unsigned c);
 const char *symptom_name(unsigned s);
+const char *group_by_name(unsigned g);
 const char *matched_name(unsigned m);
 
 #endif

@@ -622,6 +622,8 @@ static void group(struct json *j, const struct group *g, uint64_t of)
 	json_text(j, "confidence", confidence_name(g->confidence));
 	endpoint_or_null(j, "gateway", g->has_gateway, &g->gateway);
 	endpoint_or_null(j, "upstream", g->has_upstream, &g->upstream);
+	if (g->of != NULL)
+		json_text(j, "of", g->of);
 	details(j, "detail", g->details, g->n_details);
 	json_number(j, "count", g->count);
 	json_share(j, "share", g->count, of);

@@ -333,6 +333,10 @@ static void group(struct markdown *m, const struct group *g, unsigned number)
 	if (g->count > 1)
 		out_format(m->out, ", %s ×", count_text(g->count, n));
 	out_format(m->out, " (%s confidence)\n\n", confidence_name(g->confidence));
+	if (g->of != NULL) {
+		code(m, span_text(g->of));
+		mark(m, ": ");
+	}
 	say(m, one->summary != NULL ? one->summary : cause_row(g->cause)->shows);
 	mark(m, "\n\n");
 	listed(m, "**Do this**\n\n", one->advice, one->n_advice);

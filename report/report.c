@@ -21,7 +21,7 @@ static bool builder_parts(struct report_builder *b)
 {
 	b->roles = roles_new(&b->options);
 	b->learned = learned_new();
-	b->grouping = grouping_new();
+	b->grouping = grouping_new(b->options.group_by);
 	b->twins = twins_new(&twin_events, b);
 	return store_init(&b->store) && b->roles != NULL && b->learned != NULL &&
 	       b->grouping != NULL && b->twins != NULL;

@@ -29,6 +29,7 @@ struct report_options {
 	bool     live;                          /* incidents are told as they close */
 	const char *filter;                     /* BPF text, for a hint; NULL: none */
 	struct names *names;                    /* learns from DNS answers; NULL: none are wanted (-N) */
+	uint8_t  group_by;                      /* enum group_by (--group) */
 	unsigned max_incidents;                 /* kept in full; 0: LIMIT_INCIDENTS. The others are counted alone */
 	size_t   max_bytes;                     /* of those, with their facts; 0: LIMIT_INCIDENT_BYTES */
 };

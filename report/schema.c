@@ -82,7 +82,7 @@ static const char *const schema[] = {
 "    \"id\": {\"type\": \"integer\", \"minimum\": 1}, \"cause\": {\"$ref\": \"#/$defs/cause\"}, \"fault\": {\"$ref\": \"#/$defs/fault\"},\n",
 "    \"confidence\": {\"$ref\": \"#/$defs/confidence\"}, \"gateway\": {\"$ref\": \"#/$defs/text_or_null\"},\n",
 "    \"upstream\": {\"$ref\": \"#/$defs/text_or_null\"}, \"detail\": {\"$ref\": \"#/$defs/detail\"}, \"count\": {\"$ref\": \"#/$defs/count\"},\n",
-"    \"share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, \"first\": {\"$ref\": \"#/$defs/time\"}, \"last\": {\"$ref\": \"#/$defs/time\"},\n",
+"    \"of\": {\"type\": \"string\"}, \"share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, \"first\": {\"$ref\": \"#/$defs/time\"}, \"last\": {\"$ref\": \"#/$defs/time\"},\n",
 "    \"spread\": {\"type\": \"object\", \"additionalProperties\": {\"$ref\": \"#/$defs/spread\"}},\n",
 "    \"timeline\": {\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": 0}},\n",
 "    \"incidents\": {\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": 1}}}},\n",

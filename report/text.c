@@ -310,6 +310,10 @@ static void group_title(struct text_writer *w, const struct group *g, unsigned n
 		page_say(p, ", ");
 		say_endpoint(p, w->o.names, &g->upstream, p->width - p->column - columns - 2);
 	}
+	if (g->of != NULL && p->width > p->column + columns + 4) {
+		page_say(p, ", ");
+		page_cut(p, g->of, p->width - p->column - columns - 2);
+	}
 	page_pad(p, p->width > columns ? p->width - columns : 0);
 	page_styled(p, confidence_style(g->confidence), right);
 	page_line(p);

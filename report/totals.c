@@ -59,6 +59,7 @@ static void list_groups(struct report_builder *b)
 		r->incidents[i]->group = grouping_add(b->grouping, r->incidents[i], true);
 	grouping_end(b->grouping, r->incidents, r->n_incidents, b->correlation.first_ns,
 		     b->correlation.last_ns);
+	r->group_by = b->options.group_by;
 	r->groups = grouping_groups(b->grouping, &r->n_groups);
 }
 
@@ -112,12 +113,24 @@ static void count_requests(struct report_builder *b)
 			r->requests -= e->requests < r->requests ? e->requests : r->requests;
 }
 
+/* Where the user had others grouped, a group need not say at which upstream it was. */
+static bool group_at(const struct group *g, const struct endpoint *e, bool upstream)
+{
+	return upstream ? g->has_upstream && endpoint_equal(&g->upstream, e) : g->has_gateway && endpoint_equal(&g->gateway, e);
+}
+
+static bool incident_is_at(const struct incident *i, const struct endpoint *e, bool upstream)
+{
+	return upstream ? i->has_upstream && endpoint_equal(&i->upstream, e) : i->has_gateway && endpoint_equal(&i->gateway, e);
+}
+
 static bool incident_at(const struct report *r, const struct endpoint *e, bool upstream)
 {
 	for (unsigned i = 0; i < r->n_groups; i++)
-		if (upstream
-			    ? r->groups[i].has_upstream && endpoint_equal(&r->groups[i].upstream, e)
-			    : r->groups[i].has_gateway && endpoint_equal(&r->groups[i].gateway, e))
+		if (group_at(&r->groups[i], e, upstream))
+			return true;
+	for (unsigned i = 0; r->group_by != GROUP_BY_DEFAULT && i < r->n_incidents; i++)
+		if (incident_is_at(r->incidents[i], e, upstream))
 			return true;
 	return false;
 }

@@ -349,6 +349,27 @@ def secrets(tap, tool, formats, hostile):
         tap.none("%s: no secret" % name, ["%s" % sorted(found)] if found else [])
 
 
+def grouped(tap, tool, mixed):
+    """--group: each incident in one group, with the others that are like it in this, and no more said than is true of all."""
+    of = {"cause": lambda i: None, "upstream": lambda i: i["upstream"],
+          "route": lambda i: i["request"] and (i["request"]["method"], i["request"]["authority"], i["request"]["target"].partition("?")[0]),
+          "client": lambda i: i["client_exchange"] and i["client_exchange"]["client"].rpartition(":")[0]}
+    wrong = []
+    for key, value in of.items():
+        told = json.loads(run(tool, "-r", mixed, "-T", "json", "--group", key))
+        by_id = {i["id"]: i for i in told["incidents"]}
+        want = collections.Counter((i["cause"], value(i)) for i in told["incidents"])
+        have = {}
+        for group in told["groups"]:
+            members = [by_id[n] for n in group["incidents"]]
+            have[(group["cause"], value(members[0]))] = group["count"]
+            if group["upstream"] not in ({i["upstream"] for i in members} if len({i["upstream"] for i in members}) == 1 else {None}):
+                wrong.append("%s: upstream of group %d" % (key, group["id"]))
+        if have != want:
+            wrong.append("%s: %s, wanted %s" % (key, have, dict(want)))
+    tap.none("--group: cause, upstream, route, client", wrong)
+
+
 def main():
     tool = os.path.abspath(sys.argv[1])
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -371,6 +392,7 @@ def main():
             tap.none("prom: 10,500 incidents, all counted", prom_wrong(data) + ([] if total(data) == MANY else ["%d" % total(data)]))
         one_pass(tap, tool, many["mixed"], folder)
         narrowed(tap, tool, many["mixed"])
+        grouped(tap, tool, many["mixed"])
         secrets(tap, tool, FORMATS, hostile)
     return tap.done()
 

@@ -74,6 +74,16 @@ TEST(what_is_hidden_is_hidden_everywhere)
 	(void)refused("-r a --redact addresses -N", "-N names them");
 }
 
+TEST(groups_and_a_bar)
+{
+	GOOD("-r a --group route --progress never")
+	CHECK_INT(o.group_by, GROUP_BY_ROUTE);
+	CHECK_INT(o.progress, COLOR_NEVER);
+	options_free(&o);
+	(void)refused("-r a --group status", "wants cause, upstream, route or client");
+	(void)refused("-r a --progress soon", "wants auto, always or never");
+}
+
 TEST(defaults_are_those_of_the_report)
 {
 	GOOD("-r a")
