@@ -75,7 +75,7 @@ static bool found_preface(struct reader *r)
 static bool held_starts(struct reader *r)
 {
 	struct h2_side *side = r->side;
-	uint8_t head[FRAME_HEAD];
+	uint8_t head[FRAME_HEAD] = { 0 };
 	size_t n = FRAME_HEAD - side->n_held;
 	struct span whole = span_of(head, sizeof head), next;
 
