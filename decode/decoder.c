@@ -988,6 +988,7 @@ struct decoder *decoder_new(const struct decode_options *o, struct fact_sink sin
 		d->half_lists.oldest[l] = d->half_lists.newest[l] = NO_INDEX;
 	d->max_memory = (o->max_memory != 0 ? o->max_memory : quarter_of_ram()) / (o->threads != 0 ? o->threads : 1);
 	d->halves_max = LIMIT_SYN_ONLY / (o->threads != 0 ? o->threads : 1);
+	d->waiting_bytes_max = LIMIT_REASSEMBLY_TOTAL / (o->threads != 0 ? o->threads : 1);
 	slab_init(&d->conn_slab, sizeof(struct conn), 256);
 	slab_init(&d->half_slab, sizeof(struct half), 256);
 	slab_init(&d->detail_slab, sizeof(struct detail), 64);

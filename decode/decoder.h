@@ -60,7 +60,7 @@ struct decoder {
 	struct timer_queue timers[TIMER_COUNT];
 
 	size_t   memory, memory_peak, max_memory;
-	size_t   waiting_bytes;         /* out of order, all connections */
+	size_t   waiting_bytes, waiting_bytes_max;      /* out of order, all connections; LIMIT_REASSEMBLY_TOTAL, its share */
 	struct endpoint *proxied; size_t n_proxied;     /* by index of those connections that a PROXY preface speaks for */
 	uint8_t *scratch; size_t scratch_size;  /* conn_scratch() */
 	struct decode_counters counters;

@@ -392,7 +392,7 @@ static void wait_for_hole(struct decoder *d, struct conn *c, enum side from, str
 		conn_limit(c, "segments_dropped");
 		return;
 	}
-	if (t->waiting_bytes + keep > LIMIT_REASSEMBLY_BYTES || d->waiting_bytes + keep > LIMIT_REASSEMBLY_TOTAL) {
+	if (t->waiting_bytes + keep > LIMIT_REASSEMBLY_BYTES || d->waiting_bytes + keep > d->waiting_bytes_max) {
 		conn_limit(c, "reassembly_bytes_dropped");
 		return;
 	}

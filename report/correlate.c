@@ -436,6 +436,9 @@ static void settle_clients(struct round *r)
 	qsort(matters, n, sizeof *matters, compare_ends);
 	match_tiers(r, matters, n);
 	tell_matters(r, matters, n);
+	for (unsigned i = 0; i < n; i++)
+		if (matters[i].earlier != NULL)
+			store_let_go(r->c->store, matters[i].earlier);
 	free(matters);
 }
 

@@ -35,7 +35,7 @@ struct matter {
 	bool reaches;         /* this gateway reached upstreams, or tried to */
 	bool encrypted;       /* its front is, without keys */
 	bool masked;          /* the client was given a whole answer of a broken one */
-	struct kept *earlier; /* no trials: the last failure at this gateway before */
+	struct kept *earlier; /* no trials: the last failure at this gateway before; held */
 	unsigned n_arp;       /* questions for the next hop */
 	struct mark arp_last;
 };

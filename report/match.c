@@ -322,6 +322,10 @@ static void find_before(struct round *r, struct row *row, int gateway)
 			    u->last.time_ns <= row->k->begin.time_ns && try_is(u) &&
 			    (last == NULL || u->begin.time_ns > last->begin.time_ns))
 				last = u;
+	if (last != NULL)
+		store_hold(r->c->store, last);
+	if (row->m->earlier != NULL)
+		store_let_go(r->c->store, row->m->earlier);
 	row->m->earlier = last;
 }
 
