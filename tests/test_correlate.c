@@ -531,6 +531,31 @@ TEST(live_tells_when_the_answer_has_settled)
 	report_free(s.builder);
 }
 
+/* The last failure at the gateway, which nothing else holds any more, is the reason why it asked nobody; then it is replaced
+ * by a newer one before that is told. */
+TEST(failure_before_a_request_outlives_the_next_failure)
+{
+	const struct report *r;
+	struct story s;
+
+	story_begin(&s, true);
+	tell_healthy(&s, 0);
+	tell_failed(&s, 10, client_at(50005), front(), "/first", 502, 90, 91);
+	tell_refused(&s, 11, back(40005), up(), 90.2);
+	tell_reset(&s, 4, back(40002), up(), "/elsewhere", 90.4, 90.6);
+	for (unsigned i = 0; i < 20; i++)
+		tell_tick(&s, 400 + 9000.0 * i);
+	tell_failed(&s, 7, client_at(50003), front(), "/asks-nobody", 502, 207000, 207000.2);
+	tell_refused(&s, 9, back(40004), up(), 207000.6);
+	tell_failed(&s, 8, client_at(50004), front(), "/refused", 502, 207000.5, 207001);
+	tell_tick(&s, 207500);
+	r = story_end(&s);
+	CHECK_OR_RETURN(r->n_incidents == 3);
+	CHECK_INT(r->incidents[1]->cause, CAUSE_NO_UPSTREAM_ATTEMPT);
+	CHECK_INT(r->incidents[2]->cause, CAUSE_CONNECTION_REFUSED);
+	report_free(s.builder);
+}
+
 TEST(memory_does_not_grow_with_requests)
 {
 	const struct report *r;
