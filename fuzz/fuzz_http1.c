@@ -5,7 +5,6 @@
  */
 #include "../tests/http1_stub.h"
 
-#include <stdlib.h>
 
 enum { EVENT_SIDE = 1, EVENT_LONG = 2, EVENT_GAP = 4, EVENT_END = 8, EVENT_BYTEWISE = 16 };
 
@@ -49,14 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (c.rest.len != 0 && !c.failed)
 		event(w, &c);
 	wire_end(w, SERVER, (options & 32) != 0 ? END_RST : END_CAPTURE);
-	for (const struct exchange *x = w->c.first; x != NULL; x = x->next)
-		if (!x->done && w->self != NULL)
-			abort();                /* an exchange was forgotten */
-	if (w->self != NULL)
-		w->protocol->free(w->self);
-	w->self = NULL;
-	if (w->c.allocated != 0)
-		abort();
-	wire_free(w);
+	wire_finish(w);
 	return 0;
 }

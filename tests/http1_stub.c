@@ -349,3 +349,16 @@ void wire_free(struct wire *w)
 	}
 	free(w);
 }
+
+void wire_finish(struct wire *w)
+{
+	for (const struct exchange *x = w->c.first; x != NULL; x = x->next)
+		if (!x->done && w->self != NULL)
+			abort();
+	if (w->self != NULL)
+		w->protocol->free(w->self);
+	w->self = NULL;
+	if (w->c.allocated != 0)
+		abort();
+	wire_free(w);
+}

@@ -49,5 +49,7 @@ void wire_end(struct wire *w, enum side from, enum ending how);         /* FIN: 
 struct exchange *wire_told(struct wire *w, unsigned i);                 /* settled ones, then those still open */
 struct span wire_text(struct wire *w, unsigned i, struct text t);
 void wire_free(struct wire *w);
+/* After both ends: aborts where an exchange was forgotten or memory is left; frees. */
+void wire_finish(struct wire *w);
 
 #endif
