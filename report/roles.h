@@ -118,6 +118,9 @@ void roles_free(struct roles *r);
 void roles_fact(struct roles *r, const struct fact *f);
 bool roles_due(const struct roles *r, const struct store *s); /* has enough come to infer anew? */
 void roles_infer(struct roles *r, struct store *s, bool final);
+/* pair.c: a part of roles_infer(): like exchanges one around the other, and failed connections within failed requests. */
+void roles_pair(struct roles *r, struct store *s, bool final);
+void roles_remember_pair(struct roles *r, const struct edge *e); /* its gateway's first, where it has none */
 
 /* A server's other address (twins.h): who asks from there is the same host. */
 void roles_also(struct roles *r, const struct endpoint *server, const struct endpoint *also);

@@ -36,7 +36,7 @@ struct kept {
 	uint32_t refs;     /* incidents that hold it */
 	uint8_t list;
 	bool in_list, final;
-	bool paired, looked_at; /* join.c has learnt from it; has asked whether it can */
+	bool paired, looked_at; /* pair.c has learnt from it; has asked whether it can */
 	uint8_t client_state;   /* as a client's exchange: see correlate.c */
 	uint8_t upstream_state; /* as a try at an upstream */
 	struct endpoint
